@@ -1,0 +1,49 @@
+# Everything runs from one virtual environment, .venv, made here and remade when settings.ini changes.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+NB ?=
+
+.PHONY: demo test lab docs gpu clean notebooks export readme bench
+
+.venv/.ready: settings.ini setup.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	touch $@
+
+.venv/.lab: .venv/.ready
+	$(BIN)/python -m pip install -q -e '.[lab]'
+	touch $@
+
+demo: .venv/.ready          ## draw faces, train the VAE and the GAN of course A, write demo/index.html
+	dlcv_gan hw4 demo
+
+test: .venv/.ready          ## notebooks in step, nbdev_test, pytest, the built site, the wheel beside the newest fastai
+	bash tests/run
+
+lab: .venv/.lab             ## the notebooks in JupyterLab
+	jupyter lab nbs
+
+docs: .venv/.ready          ## the site, in docs/_build/html
+	$(BIN)/python docs/build.py
+
+gpu: .venv/.ready           ## everything that wants a CUDA device: its tests, the bench, the full-scale assignment
+	bash tests/gpu
+
+bench: .venv/.ready         ## our learner against the bare loop, plain fp32 and fastai's GANLearner
+	dlcv_gan bench
+
+export: .venv/.ready        ## nbs/ -> dlcv_gan/
+	nbdev_export
+
+notebooks: .venv/.ready     ## execute in order at laptop scale and stamp (NB="10_vae 11_gan" for some)
+	$(BIN)/python tools/notebooks.py run $(NB)
+
+readme: .venv/.ready        ## nbs/index.ipynb -> README.md
+	$(BIN)/python tools/notebooks.py readme
+
+clean:                      ## remove what was built; keep the notebooks and your data
+	rm -rf .venv .venv-wheel build dist *.egg-info docs/_build docs/_pages demo .pytest_cache .hypothesis

@@ -1,0 +1,85 @@
+"""Run notebooks in order in a fresh kernel, stamp what ran, and check stamps.
+
+    python tools/notebooks.py run [NB ...]      execute in place (scale from DLCV_GAN_SCALE, default laptop) and stamp
+    python tools/notebooks.py check [NB ...]    fail where a notebook's code is not what its outputs were made by
+    python tools/notebooks.py readme            write README.md from nbs/index.ipynb, pictures included
+"""
+import base64, hashlib, json, os, re, subprocess, sys, time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parents[1]
+NBS = ROOT/'nbs'
+
+
+def fingerprint(nb) -> str:
+    "A hash of every code cell, in order: what the outputs below them must have been made by."
+    return hashlib.sha256('\0'.join(c['source'] for c in nb['cells'] if c['cell_type'] == 'code').encode()).hexdigest()[:16]
+
+
+def save(nb, path: Path):
+    "Write atomically: a reader never meets half a notebook."
+    tmp = path.with_suffix('.ipynb.tmp')
+    tmp.write_text(json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + '\n', encoding='utf-8')
+    os.replace(tmp, path)
+
+
+def run(path: Path):
+    "Execute every cell top to bottom in a new kernel; on an error the file is left as it was."
+    nb, start = nbformat.read(path, as_version=4), time.time()
+    for c in nb.cells:
+        if c.cell_type == 'code': c.outputs, c.execution_count = [], None
+    NotebookClient(nb, timeout=3600, kernel_name='python3', resources={'metadata': {'path': str(NBS)}},
+                   store_widget_state=True).execute()
+    nb.metadata['executed'] = dict(code=fingerprint(nb), scale=os.environ.get('DLCV_GAN_SCALE', 'laptop'), seconds=round(time.time() - start))
+    save(nb, path)
+    subprocess.run(['nbdev_clean', '--fname', str(path)], check=True, cwd=ROOT)
+    print(f"{path.name}: {nb.metadata['executed']['seconds']} s, {path.stat().st_size / 1e3:.0f} kB", flush=True)
+
+
+def faults(path: Path) -> list[str]:
+    "What is wrong with a committed notebook, in words; empty when nothing is."
+    nb = nbformat.read(path, as_version=4)
+    stamp, name = nb.metadata.get('executed'), path.name
+    errors = [f'{name}: cell {i} holds an error' for i, c in enumerate(nb.cells) for o in c.get('outputs', []) if o.output_type == 'error']
+    if not stamp: return errors + [f'{name}: never executed as a whole; run `make notebooks NB={path.stem}`']
+    if stamp['code'] != fingerprint(nb): errors.append(f'{name}: its code changed after its outputs were made; run `make notebooks NB={path.stem}`')
+    if stamp['scale'] == 'smoke': errors.append(f'{name}: committed at smoke scale; run `make notebooks NB={path.stem}`')
+    if path.stat().st_size > 1_000_000: errors.append(f'{name}: {path.stat().st_size / 1e6:.1f} MB, over 1 MB')
+    return errors
+
+
+def readme():
+    "Turn index.ipynb into README.md; its pictures go to docs/readme/."
+    nb, out, pics = nbformat.read(NBS/'index.ipynb', as_version=4), [], ROOT/'docs'/'readme'
+    pics.mkdir(parents=True, exist_ok=True)
+    for i, c in enumerate(nb.cells):
+        hidden = re.search(r'(?m)^#\|\s*hide', c.source)
+        if c.cell_type == 'markdown': out.append(c.source)
+        if c.cell_type == 'markdown' or hidden: continue
+        code = re.sub(r'(?m)^#\|.*\n?', '', c.source).strip()
+        if code and not re.search(r'(?m)^#\|\s*echo:\s*false', c.source): out.append(f'```python\n{code}\n```')
+        for j, o in enumerate(c.outputs):
+            data = o.get('data', {})
+            if 'image/png' in data:
+                name = f'{c.id}-{j}.png'
+                (pics/name).write_bytes(base64.b64decode(data['image/png']))
+                out.append(f'![](docs/readme/{name})')
+            elif o.output_type == 'stream' or 'text/plain' in data:
+                out.append('```\n' + (o.get('text') or data.get('text/plain')).rstrip() + '\n```')
+    text = re.sub(r'\((\w+)\.ipynb', r'(nbs/\1.ipynb', '\n\n'.join(out)) + '\n'
+    (ROOT/'README.md').write_text(text, encoding='utf-8')
+
+
+def main(verb='check', *names):
+    paths = [NBS/f'{n}.ipynb' for n in names] or sorted(NBS.glob('*.ipynb'))
+    if verb == 'run': return [run(p) for p in paths] and 0
+    if verb == 'readme': return readme()
+    wrong = [f for p in paths for f in faults(p)]
+    print('\n'.join(wrong) or f'{len(paths)} notebooks: code and outputs agree')
+    return len(wrong) > 0
+
+
+if __name__ == '__main__': sys.exit(main(*sys.argv[1:]))
