@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['Game', 'Schedule', 'EveryRound', 'DG', 'WarmUp', 'Adaptive', 'hold', 'fast_dtype', 'adam', 'Turns', 'Diverged',
            'GameRecorder', 'GameProgress', 'random_states', 'restore_random_states', 'pack_rows', 'unpack_rows',
-           'write_atomic', 'read_checkpoint', 'draw', 'side_stream', 'CapturedTurn', 'EMA', 'StopAfter', 'GameLearner']
+           'write_atomic', 'read_checkpoint', 'draw', 'side_stream', 'CapturedTurn', 'EMA', 'StopAfter', 'GameLearner',
+           'at_scale', 'System']
 
 # %% ../nbs/03_game.ipynb #3d70fa94
 import copy, math, os, random, time
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
+import fastai.callback.schedule # adds fit_one_cycle and its kin to every Learner
 import numpy as np
 import pandas as pd
 import torch
@@ -301,6 +303,8 @@ class GameRecorder(Recorder):
         i = self.learn.turn_round
         where = dict(round=i, player=self.learn.player, epoch=(i + 1) / len(self.dls.train), images=(i + 1) * self.dls.train.bs, seconds=self.learn.seconds)
         if self.learn.terms: self.pending.append((where, self.learn.terms, self.game.notes))
+        self.lrs.append(self.opt.hypers[-1]['lr'])
+        self.learn.terms = {} # a turn that a callback cancels leaves nothing to record
         if len(self.pending) >= self.every: self.flush()
 
     def flush(self):
@@ -673,3 +677,29 @@ class GameLearner(Learner):
     def _checkpoint(self, file):
         file = Path(file)
         return file if file.suffix else self.path/self.model_dir/f'{file}.pth'
+
+# %% ../nbs/03_game.ipynb #2ab96fd8
+def at_scale(smoke, # value for tests: seconds
+             laptop, # value for two CPU cores: minutes
+             full, # value for a GPU and the reports' own settings
+             scale: str | None = None, # one of the three names; None: what DLCV_GAN_SCALE says, else 'laptop'
+            ): # the value for that scale
+    "Choose by scale."
+    scale = scale or os.environ.get('DLCV_GAN_SCALE', 'laptop')
+    choices = dict(smoke=smoke, laptop=laptop, full=full)
+    if scale not in choices: raise ValueError(f'no scale {scale!r}; set DLCV_GAN_SCALE to one of {", ".join(choices)}')
+    return choices[scale]
+
+# %% ../nbs/03_game.ipynb #91fd4fcb
+@dataclass(frozen=True)
+class System:
+    "A game as a report prints it, with its training recipe."
+    name: str # the report's name for it, such as 'R1.VAE'
+    short: str # what one types: 'vae'
+    title: str # one line
+    build: Callable[..., Game] # build(size=64, width=…, …) -> the game; the defaults are the printed ones
+    examples: Callable[[Game], dict] # game -> {net's name: (net, *example inputs)}, for the layer tables
+    schedule: Schedule # who moves when
+    lr: float | tuple # learning rate, or one per player
+    bs: int # batch size
+    rounds: int # real batches of the printed run
