@@ -53,9 +53,9 @@ class _Rejects:
         return self.reasons
 
 def _nearest(name, options):
-    "The sentence that saves a look into the manual."
+    "In brackets, what saves a look into the manual: the nearest name, or all of them."
     close = difflib.get_close_matches(name, list(options), 1, .6) or [o for o in options if o.lower() == name.lower()]
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(options)}"
+    return f' (did you mean {close[0]!r}?)' if close else f" (known are {', '.join(options)})"
 
 # %% ../nbs/00_data.ipynb #d629faa4
 def _lines(path):
@@ -105,7 +105,8 @@ def in_test_split(name: str, # a file's name
     return int(hashlib.md5(_same(name).encode(), usedforsecurity=False).hexdigest()[:8], 16) >= .9 * 2**32
 
 def _check_split(split, known, where):
-    if split not in known: raise ValueError(f"{where}: split {split!r} is not one of {', '.join(known)}; {_nearest(split, known)}")
+    if split not in known:
+        raise ValueError(f"{where}: there is no split {split!r}{_nearest(split, known)}. Choose one of {', '.join(known)}.")
 
 def _chosen(names, split):
     "Positions of a hashed split."
@@ -115,7 +116,7 @@ def _listing(files, labels, attributes, rejects, root, table, dropped=0):
     "The common end of every reader: warn once, and never return nothing."
     skipped = rejects.close(table)
     if not files:
-        raise ValueError(f'{table}: nothing is left to read ({len(skipped)} skipped, {dropped} dropped). Look at it or choose another split.')
+        raise ValueError(f'{table}: nothing is left to read ({len(skipped)} skipped, {dropped} dropped). Look at it or change the split.')
     labels = None if labels is None else np.asarray(labels, np.uint8).reshape(len(files), len(attributes))
     return Listing(list(files), labels, list(attributes), list(skipped), dropped, Path(root))
 
@@ -281,10 +282,10 @@ def _phrases(text):
     if not words or len(words)%2: raise ValueError(f"{text.strip()!r} is not '<colour> hair <colour> eyes'")
     for colour, part in zip(words[::2], words[1::2]):
         if part not in ('hair', 'eyes'):
-            raise ValueError(f"{colour + ' ' + part!r} ends neither in hair nor in eyes; {_nearest(part, ('hair', 'eyes'))}")
+            raise ValueError(f"{colour + ' ' + part!r} ends neither in hair nor in eyes{_nearest(part, ('hair', 'eyes'))}")
         if part in found: raise ValueError(f'it names the {part} twice')
         known = HAIR if part == 'hair' else EYES
-        if colour not in known: raise ValueError(f'no {part} is {colour!r}; {_nearest(colour, known)}')
+        if colour not in known: raise ValueError(f'no {part} is {colour!r}{_nearest(colour, known)}')
         found[part] = colour
     return found
 
@@ -432,8 +433,8 @@ class Pictures:
         "The same pictures with these label columns only, in this order; ValueError suggests the nearest name for an unknown one."
         for a in attributes:
             if a not in self.attributes:
-                hint = _nearest(a, self.attributes) if self.attributes else 'these pictures have no labels'
-                raise ValueError(f'no attribute is called {a!r}: {hint}')
+                hint = _nearest(a, self.attributes) if self.attributes else ' (these pictures have no labels)'
+                raise ValueError(f'No attribute is called {a!r}{hint}. Give names from .attributes.')
         columns = [self.attributes.index(a) for a in attributes]
         return Pictures(self.images, self.labels[:, columns], list(attributes), self.names, self.skipped)
 
@@ -542,11 +543,12 @@ def cache_pictures(listing: Listing, # what a reader returned
                   ) -> Pictures: # memory-mapped; OSError naming the bytes needed where the disk is full
     "Decode each picture once into a memory-mapped array; from then on opening it takes milliseconds."
     if not len(listing): raise ValueError('The listing names no picture. Look at what the reader was pointed at.')
-    base = Path(os.path.commonpath([Path(f).absolute().parent for f in listing.files]))
-    names = [Path(f).absolute().relative_to(base).as_posix() for f in listing.files]
-    stats = [os.stat(f) for f in listing.files]
+    files = [os.path.abspath(f) for f in listing.files]
+    base = os.path.commonpath([os.path.dirname(f) for f in files])
+    names = [f[len(base):].lstrip(os.sep).replace(os.sep, '/') for f in files]
+    stats = [os.stat(f) for f in files]
     def load(i):
-        with Image.open(listing.files[i]) as picture: return _fit(_rgb(picture), size, crop)
+        with Image.open(files[i]) as picture: return _fit(_rgb(picture), size, crop)
     key = [(n, s.st_size, s.st_mtime_ns) for n, s in zip(names, stats)]
     images, kept, skipped = _cached(len(listing), load, key, [str(f) for f in listing.files], listing.root or base,
                                     size, crop, cache, on_bad, progress)
@@ -578,11 +580,15 @@ def open_pictures(root, # a folder in any of the layouts above
 def _torchvision_labels(dataset):
     "(labels (n, a) uint8 or None, attribute names) of a torchvision data set: CelebA's attributes, or one column a class."
     if hasattr(dataset, 'attr_names'): return np.asarray(dataset.attr, np.uint8), [a for a in dataset.attr_names if a]
-    targets = getattr(dataset, 'targets', getattr(dataset, 'labels', None))
-    if targets is None: return None, []
-    targets = np.asarray(targets)
+    targets = np.asarray(getattr(dataset, 'targets', getattr(dataset, 'labels', None)))
+    if targets.ndim != 1 or targets.dtype.kind not in 'iu' or targets.min() < 0: return None, []      # none, or not class numbers
     classes = [str(c) for c in getattr(dataset, 'classes', range(targets.max() + 1))]
     return np.eye(len(classes), dtype=np.uint8)[targets], classes
+
+def _torchvision_files(dataset):
+    "The picture files of a torchvision data set that keeps them as files, or None."
+    if hasattr(dataset, 'imgs'): return [Path(f) for f, _ in dataset.imgs]                             # ImageFolder and what is built on it
+    if hasattr(dataset, 'attr_names'): return [Path(dataset.root, dataset.base_folder, 'img_align_celeba', f) for f in dataset.filename]
 
 def from_torchvision(dataset, # a torchvision data set without transforms
                      size: int = 64, # side of the square pictures, pixels
@@ -593,6 +599,8 @@ def from_torchvision(dataset, # a torchvision data set without transforms
     if getattr(dataset, 'transforms', None):
         raise ValueError(f'{type(dataset).__name__} has transforms, which would be cached with it. Make it without.')
     labels, attributes = _torchvision_labels(dataset)
+    if files := _torchvision_files(dataset):
+        return cache_pictures(Listing(files, labels, attributes, root=Path(dataset.root)), size, crop, cache, on_bad, progress)
     data = getattr(dataset, 'data', None)
     data = None if data is None else hashlib.sha256(np.ascontiguousarray(data)).hexdigest()
     def load(i):
@@ -622,7 +630,7 @@ def torchvision_pictures(name, # 'CelebA', 'MNIST', 'FashionMNIST', 'KMNIST', 'C
     "A public data set from torchvision, downloaded and checked by it, decoded once like everything else."
     import torchvision.datasets as sets
     kind = getattr(sets, name, None) if isinstance(name, str) else name
-    if kind is None: raise ValueError(f'torchvision has no data set {name!r}; {_nearest(name, sets.__all__)}')
+    if kind is None: raise ValueError(f'torchvision has no data set {name!r}{_nearest(name, sets.__all__)}. Give one that it has.')
     by_flag = 'train' in inspect.signature(kind).parameters
     _check_split(split, ('train', 'test') if by_flag else ('train', 'valid', 'test', 'all'), kind.__name__)
     where = dict(train=split == 'train') if by_flag else dict(split=split)
