@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Game', 'Schedule', 'EveryRound', 'DG', 'WarmUp', 'Adaptive', 'hold', 'fast_dtype', 'adam', 'Turns', 'Diverged',
            'GameRecorder', 'GameProgress', 'random_states', 'restore_random_states', 'pack_rows', 'unpack_rows',
-           'write_atomic', 'read_checkpoint', 'draw', 'side_stream', 'CapturedTurn', 'EMA', 'StopAfter', 'GameLearner',
-           'at_scale', 'System']
+           'write_atomic', 'read_checkpoint', 'draw', 'side_stream', 'CapturedTurn', 'EMA', 'StopAt', 'Checkpoint',
+           'GameLearner', 'at_scale', 'System']
 
 # %% ../nbs/03_game.ipynb #3d70fa94
 import copy, math, os, random, time
@@ -274,7 +274,7 @@ class Diverged(ArithmeticError):
 
 class GameRecorder(Recorder):
     "fastai's `Recorder` for games: a column per player in the progress table, a row per turn in the history."
-    name = 'recorder'
+    name, pending = 'recorder', ()
 
     def before_fit(self):
         "Head the progress table and start the clock."
@@ -314,6 +314,7 @@ class GameRecorder(Recorder):
         numbers = iter(torch.stack([v.detach().float() for _, terms, notes in pending for v in (*terms.values(), *notes.values())]).tolist())
         for where, terms, notes in pending:
             terms, notes, player = {k: next(numbers) for k in terms}, {k: next(numbers) for k in notes}, where['player']
+            self.learn.term_columns.update({f'{player}.{k}': None for k in terms})
             self.learn.steps[player] += round(notes.get('moved', 1))
             self.learn.rows.append({**where, **{f'steps_{p}': s for p, s in self.learn.steps.items()},
                                     **{f'{player}.{k}': v for k, v in {**terms, **notes}.items()}})
@@ -505,21 +506,49 @@ class EMA(Callback):
         self.count = state['count']
 
 
-class StopAfter(Callback):
-    "End the fit once `rounds` more rounds have been played."
-    order = 70
+class StopAt(Callback):
+    "End the fit when `rounds` rounds have been played in all; schedulers see the share of them that is over."
+    order = 55 # after the recorder (50), before fastai's schedulers (60)
+    run_valid = False
     def __init__(self,
-                 rounds: int, # how many, counted from the start of the fit
+                 rounds: int, # how many, counted from the game's first
                 ):
-        self.more = rounds
+        self.last = rounds
 
-    def before_fit(self):
-        "Remember where the fit began."
-        self.last = self.learn.rounds + self.more
+    def before_batch(self):
+        "Tell the schedulers how far the run is; a resumed run goes on where it stood."
+        self.learn.pct_train = self.learn.rounds / self.last
 
     def after_batch(self):
         "Stop between rounds, never inside one."
-        if self.training and self.learn.rounds >= self.last: raise CancelFitException
+        if self.learn.rounds >= self.last: raise CancelFitException
+
+
+class Checkpoint(Callback):
+    "Save the run every `every` rounds and when the fit ends, so that a killed run goes on from there."
+    order, run_valid = 80, False
+    def __init__(self,
+                 file: str | Path, # a .pth file, replaced atomically
+                 every: int = 200, # rounds between saves
+                ):
+        self.file, self.every = file, every
+
+    def before_fit(self):
+        "Nothing to save yet."
+        self.saved = self.learn.rounds
+
+    def after_batch(self):
+        "Save between rounds, never inside one."
+        if self.learn.moved == 0 and self.learn.rounds - self.saved >= self.every: self.save()
+
+    def after_fit(self):
+        "Save what the fit has reached."
+        self.save()
+
+    def save(self):
+        "Save now."
+        self.learn.save(self.file)
+        self.saved = self.learn.rounds
 
 # %% ../nbs/03_game.ipynb #81adf97d
 class GameLearner(Learner):
@@ -553,7 +582,7 @@ class GameLearner(Learner):
         self.dtype = dict(auto=fast_dtype(device), bf16=torch.bfloat16, fp32=None)[precision]
         self.graphs, self.captured = device.type == 'cuda' if graphs is None else graphs, {}
         self.rounds = self.moved = self.looks = 0 # rounds finished; turns passed in the round under way; samples drawn
-        self.player, self.seconds, self.rows, self.terms, self.steps = None, 0., [], {}, {p: 0 for p in players}
+        self.player, self.seconds, self.rows, self.terms, self.term_columns, self.steps = None, 0., [], {}, {}, {p: 0 for p in players}
         self.state = torch.tensor([.75, 0, 0], device=device) # the schedule's memory: a rank halfway between guessing and certain, no waits
         ours = {Recorder: GameRecorder, ProgressCallback: GameProgress}
         super().__init__(dls, game, loss_func=nn.Identity(), opt_func=opt_func, lr=lr, moms=moms, default_cbs=False,
@@ -616,8 +645,10 @@ class GameLearner(Learner):
 
     @property
     def history(self) -> pd.DataFrame: # columns round, player, epoch, images, seconds, steps_<player>, <player>.<term or note>
-        "One row a turn, in order; terms of the other players are NaN."
-        return pd.DataFrame(self.rows)
+        "One row a turn, in order; terms of the other players are NaN. `.attrs['terms']` names the columns that are losses."
+        df = pd.DataFrame(self.rows)
+        df.attrs['terms'] = list(self.term_columns)
+        return df
 
     @property
     def sampler(self) -> Game: # the game that draws: its EMA copy when there is one
@@ -635,13 +666,22 @@ class GameLearner(Learner):
         self.looks += seed is None
         return draw(self.sampler, n, y, z, bs, self.looks if seed is None else seed)
 
+    def fit_to(self,
+               rounds: int, # how many rounds (real batches) the game shall have had in all
+               lr: float | tuple | None = None, # learning rate, or one per player; None: the learner's
+               cbs=None, # more callbacks for this fit
+              ):
+        "Play on to that round, across as many epochs as it takes; does nothing where a loaded run is already there."
+        more = rounds - self.rounds
+        if more > 0: self.fit(more // len(self.dls.train) + 2, lr=lr, cbs=[StopAt(rounds), *L(cbs)])
+
     def fit_rounds(self,
-                   n: int, # how many rounds (real batches) to play
+                   n: int, # how many rounds to play
                    lr: float | tuple | None = None, # learning rate, or one per player; None: the learner's
                    cbs=None, # more callbacks for this fit
                   ):
-        "Play exactly `n` rounds, across as many epochs as that takes; the reports count in these, as 'iterations'."
-        return self.fit(n // len(self.dls.train) + 2, lr=lr, cbs=[StopAfter(n), *L(cbs)])
+        "Play exactly `n` more rounds; the reports count in these, as 'iterations'."
+        self.fit_to(self.rounds + n, lr, cbs)
 
     def save(self,
              file: str | Path, # where to: a path, or a name for `path/models/<name>.pth`
@@ -649,8 +689,9 @@ class GameLearner(Learner):
             ) -> Path: # what was written
         "Write everything the run needs to go on bit for bit: networks, optimizer, counts, history, EMA and random states; atomically."
         file = self._checkpoint(file)
+        self.recorder.flush()
         state = dict(format='dlcv_gan 1', kind=type(self.game).__name__, game=self.game.state_dict(), opt=self.opt.state_dict(), rounds=self.rounds,
-                     moved=self.moved, seconds=self.seconds, steps=self.steps, state=self.state, rows=pack_rows(self.rows), random=random_states(),
+                     moved=self.moved, seconds=self.seconds, steps=self.steps, term_columns=self.term_columns, state=self.state, rows=pack_rows(self.rows), random=random_states(),
                      callbacks={cb.name: cb.state_dict() for cb in self.cbs if hasattr(type(cb), 'state_dict')})
         write_atomic(file, lambda f: torch.save(state, f))
         return file
@@ -666,7 +707,7 @@ class GameLearner(Learner):
         try: self.game.load_state_dict(state['game'])
         except RuntimeError as e: raise ValueError(f'{file} holds a {state["kind"]} of another shape: build it with the size and width it was trained with ({str(e).splitlines()[1].strip()})') from None
         self.opt.load_state_dict(state['opt'])
-        for name in ('rounds', 'moved', 'seconds', 'steps', 'state'): setattr(self, name, state[name])
+        for name in ('rounds', 'moved', 'seconds', 'steps', 'term_columns', 'state'): setattr(self, name, state[name])
         self.rows = unpack_rows(state['rows'])
         for cb in self.cbs:
             if cb.name in state['callbacks']: cb.load_state_dict(state['callbacks'][cb.name])

@@ -28,6 +28,7 @@ def save(nb, path: Path):
 
 def run(path: Path):
     "Execute every cell top to bottom in a new kernel; on an error the file is left as it was."
+    os.environ.setdefault('PYTHONWARNINGS', 'ignore') # other people's deprecations are no part of a lesson
     nb, start = nbformat.read(path, as_version=4), time.time()
     for c in nb.cells:
         if c.cell_type == 'code': c.outputs, c.execution_count = [], None
