@@ -44,10 +44,10 @@ def comments(source: str) -> tuple[dict, set]:
     return found, alone
 
 
-def comment_of(node, found: dict, alone: set) -> str:
-    "A docment: the comment behind the parameter, or the whole lines of comment just above it."
+def comment_of(node, found: dict, alone: set, taken: int = 0) -> str:
+    "A docment: the comment behind the parameter (on the line `taken` it is the return's), or the whole lines of comment just above it."
     for line in (node.end_lineno, node.lineno):
-        if line in found: return found[line]
+        if line in found and line != taken: return found[line]
     lines, above = [], node.lineno - 1
     while above in alone: lines, above = [found[above], *lines], above - 1
     return ' '.join(lines)
@@ -72,7 +72,8 @@ def read_function(f, module: str, marks, owner='', kind='') -> Symbol:
     rows = [(x, d, '') for x, d in zip(given, defaults)]
     if owner and kind != 'staticmethod': rows = rows[1:]
     rows += [(a.vararg, None, '*')] * bool(a.vararg) + [(x, d, '') for x, d in zip(a.kwonlyargs, a.kw_defaults)] + [(a.kwarg, None, '**')] * bool(a.kwarg)
-    parameters = [Parameter(star + x.arg, text(x.annotation), text(d), comment_of(x, *marks)) for x, d, star in rows]
+    taken = f.returns.end_lineno if f.returns else 0
+    parameters = [Parameter(star + x.arg, text(x.annotation), text(d), comment_of(x, *marks, taken)) for x, d, star in rows]
     shown = [p.name + (f': {p.type}' if p.type else '') + (f' = {p.default}' if p.default else '') for p in parameters]
     if a.kwonlyargs and not a.vararg: shown.insert(len(shown) - len(a.kwonlyargs) - bool(a.kwarg), '*')
     signature = f"({', '.join(shown)})" + (f' -> {text(f.returns)}' if f.returns else '')
