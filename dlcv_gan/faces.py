@@ -455,7 +455,7 @@ def _write_split(folder, first, n, size, seed, bar):
         if not all(p.exists() for p in paths):
             for path, image in zip(paths, draw_faces(len(paths), seed, size, start=start)[0]):
                 part = path.with_suffix('.part')
-                Image.fromarray(image).save(part, 'PNG')
+                Image.fromarray(image).save(part, 'PNG', compress_level=1)
                 os.replace(part, path)
         bar.update(start - first + len(paths))
     labels = sample_attributes(n, seed, first)
@@ -486,7 +486,8 @@ def write_hw4(root: str | Path, # the folder to make, such as 'hw4_data'
         partial.mkdir(parents=True, exist_ok=True)
         (partial/made.name).write_text(json.dumps(settings))
         for split, first, n in (('train', 0, n_train), ('test', n_train, n_test)):
-            bar = progress_bar(range(n), display=progress, leave=False, comment=split)
+            bar = progress_bar(range(n), display=progress, leave=False)
+            bar.comment = split
             bar.update(0)
             _write_split(partial/split, first, n, size, seed, bar)
         os.replace(partial, root)
