@@ -4,15 +4,15 @@
 
 nbs/*.ipynb -> docs/_build/pages (the functions below) -> Sphinx with MyST-NB -> docs/_build/html -> checked. Nothing is executed.
 """
-import json, re, shutil, subprocess, sys, tarfile, time
+import json, re, shutil, subprocess, sys, tarfile, tempfile, time
 from html.parser import HTMLParser
-from importlib.metadata import distribution
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
-BUILD, VENDOR = DOCS/'_build', DOCS/'_build'/'vendor'
+BUILD = DOCS/'_build'
+VENDOR = BUILD/'vendor' # what a browser needs and git does not hold
 sys.path[:0] = [str(DOCS), str(ROOT/'tools')]
 from api import read_module  # noqa: E402
 from conf import cfg  # noqa: E402
@@ -91,8 +91,8 @@ def card(symbol, targets: dict, depth: int = 0) -> str:
     "One symbol as a Python-domain directive: heading, anchor, signature, docstring, docments, source, members."
     kind = {'classmethod': 'method', 'staticmethod': 'method'}.get(symbol.kind, symbol.kind)
     signature, options = symbol.signature, []
-    if kind == 'data': options, signature = [f':value: {symbol.signature}'] if len(symbol.signature) < 80 else [], ''
-    if kind == 'property': options, signature = [f':type: {symbol.returns.type}'] if symbol.returns else [], ''
+    if kind == 'data': options, signature = [f':value: {json.dumps(symbol.signature)}'] if len(symbol.signature) < 80 else [], ''
+    if kind == 'property': options, signature = [f':type: {json.dumps(symbol.returns.type)}'] if symbol.returns else [], ''
     if kind != symbol.kind: options.append(f':{symbol.kind}:')
     fence, members = ':' * (6 - depth), ''.join(card(m, targets, depth + 1) for m in symbol.members)
     bases = [f'{{py:obj}}`{b} <{targets[b]}>`' if b in targets else f'`{b}`' for b in symbol.bases]
@@ -171,30 +171,40 @@ def write_pages(nbs: Path, package: Path, to: Path):
 
 # ---- what a browser needs, served by us
 
-def vendor_mathjax():
-    "MathJax from the Python package that carries it: the renderer, its fonts and its TeX extensions."
-    VENDOR.mkdir(parents=True, exist_ok=True)
-    source, to = Path(distribution('sphinx-mathjax-offline').locate_file('sphinx-mathjax-offline'))/'static'/'mathjax', VENDOR/'mathjax'
-    for part in ('tex-chtml.js', 'output/chtml/fonts/woff-v2', 'input/tex/extensions'):
-        (to/part).parent.mkdir(parents=True, exist_ok=True)
-        (shutil.copytree if (source/part).is_dir() else shutil.copy)(source/part, to/part, **{'dirs_exist_ok': True} if (source/part).is_dir() else {})
+PACKED = {'mathjax@3': r'package/es5/((?:tex-chtml\.js|output/chtml/fonts/woff-v2/.*|input/tex/extensions/.*))', # -> mathjax/
+          'requirejs@2': r'package/(require\.js)',
+          '@jupyter-widgets/html-manager@1': r'package/dist/(embed-amd\.js|\w+\.woff2)'}
+
+
+def vendor(package: str, marker: str, to: Path) -> bool:
+    "Files of an npm package, packed once into the ignored cache; False, said aloud, where npm cannot."
+    if (to/marker).exists(): return True
+    with tempfile.TemporaryDirectory() as tmp:
+        try: subprocess.run(['npm', 'pack', '--silent', package], cwd=tmp, check=True, capture_output=True, text=True, timeout=300)
+        except (OSError, subprocess.SubprocessError) as e:
+            why = 'there is no npm here' if isinstance(e, FileNotFoundError) else f'npm failed: {(getattr(e, "stderr", "") or str(e)).strip()[-200:]}'
+            print(f'docs: no {package} ({why}). Install Node.js with npm, or let npm reach its registry, and build again.')
+            return False
+        with tarfile.open(next(Path(tmp).glob('*.tgz'))) as archive:
+            for m in archive.getmembers():
+                if not m.isfile() or not (kept := re.fullmatch(PACKED[package], m.name)): continue
+                (to/kept[1]).parent.mkdir(parents=True, exist_ok=True)
+                (to/kept[1]).write_bytes(archive.extractfile(m).read())
+    return (to/marker).exists()
+
+
+def vendor_mathjax() -> bool:
+    "The renderer of formulas, its fonts and TeX extensions; without it pages show the formulas' TeX."
+    if vendor('mathjax@3', 'tex-chtml.js', VENDOR/'mathjax'): return True
+    print('docs: formulas will be shown as TeX.')
+    return False
 
 
 def vendor_widgets() -> bool:
-    "The widget manager, packed once by npm; False (said aloud) where there is no npm: pages then show no sliders."
-    if (VENDOR/'embed-amd.js').exists(): return True
-    cache = BUILD/'npm'
-    cache.mkdir(parents=True, exist_ok=True)
-    try: subprocess.run(['npm', 'pack', '--silent', 'requirejs@2', '@jupyter-widgets/html-manager@1'], cwd=cache, check=True, capture_output=True, timeout=300)
-    except (OSError, subprocess.SubprocessError) as e:
-        print(f'docs: npm could not pack the widget manager ({type(e).__name__}); pages will show no sliders. Install npm to have them.')
-        return False
-    for archive in cache.glob('*.tgz'):
-        with tarfile.open(archive) as t:
-            for m in t.getmembers():
-                if re.fullmatch(r'package/(require|dist/embed-amd|dist/\w+)\.(js|woff2)', m.name) and not m.name.endswith(('embed.js', 'libembed-amd.js')):
-                    (VENDOR/Path(m.name).name).write_bytes(t.extractfile(m).read())
-    return True
+    "The widget manager and what loads it; without it pages say where the sliders are."
+    if vendor('requirejs@2', 'require.js', VENDOR) and vendor('@jupyter-widgets/html-manager@1', 'embed-amd.js', VENDOR): return True
+    print('docs: sliders will be named, not shown.')
+    return False
 
 
 # ---- checks of what was built

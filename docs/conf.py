@@ -20,8 +20,8 @@ myst_enable_extensions = ['dollarmath', 'amsmath', 'colon_fence', 'attrs_block',
 myst_heading_anchors = 4
 suppress_warnings = ['myst.header', 'mystnb.unknown_mime_type']
 
-# MathJax from this machine, never from a CDN; only on pages that hold maths.
-mathjax_path = 'mathjax/tex-chtml.js'
+# MathJax from the site itself, never from a CDN, and only on pages that hold maths; without it the TeX is shown, legibly.
+mathjax_path = 'mathjax/tex-chtml.js' if (Path(__file__).parent/'_build'/'vendor'/'mathjax'/'tex-chtml.js').exists() else 'maths-as-text.js'
 mathjax3_config = {'options': {'enableMenu': False}, 'chtml': {'displayAlign': 'center'}}
 
 add_module_names = False
