@@ -136,7 +136,7 @@ class StopWatch(Callback):
         synchronize(self.device)
         if self.batches == 2: self.start = time.perf_counter()
         else:
-            self.seconds = time.perf_counter() - self.start
+            self.elapsed = time.perf_counter() - self.start
             raise CancelFitException
 
 
@@ -154,7 +154,7 @@ class Fitted:
         "Play and time."
         watch = StopWatch(rounds, self.device)
         with self.learn.no_bar(), self.learn.no_logging(): self.learn.fit(1_000_000, cbs=watch)
-        return watch.seconds
+        return watch.elapsed
 
 
 class Pairs:

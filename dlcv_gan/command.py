@@ -8,8 +8,8 @@ __all__ = ['FORMAT', 'BUILD', 'SCHEDULE', 'objectives', 'penalties', 'build_game
            'train_run', 'open_data', 'make_settings', 'length', 'start', 'go_on', 'score_run', 'Parser', 'make_parser',
            'main']
 
-# %% ../nbs/43_command.ipynb #717bc5f1
-import argparse, inspect, json, signal, sys, time, warnings
+# %% ../nbs/43_command.ipynb #d231f2d6
+import argparse, inspect, json, re, signal, sys, time, warnings
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
@@ -354,6 +354,8 @@ def _train(args):
 def _draw(args):
     "Draw a world to disk."
     from dlcv_gan.faces import write_hw4
+    for flag in ('n', 'test'):
+        if getattr(args, flag) < 1: raise ValueError(f'--{flag} {getattr(args, flag)}: give at least 1 picture')
     write_hw4(args.out, args.n, args.test, args.size, args.seed, progress=sys.stderr.isatty())
     print(f'{args.out}: {args.n} training and {args.test} test pictures of {args.size}x{args.size}; train with: dlcv_gan train vae --data {args.out} --out RUN')
 
@@ -378,9 +380,9 @@ def _score(args):
 
 
 def _words(value):
-    "A score for reading: numbers short, ranges in brackets."
+    "A score for reading: numbers short, intervals in brackets."
+    if isinstance(value, dict) and set(value) == {'value', 'low', 'high'}: return f"{value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g})"
     if isinstance(value, dict): return ', '.join(f'{k} {_words(v)}' for k, v in value.items())
-    if isinstance(value, (list, tuple)): return f'[{", ".join(map(_words, value))}]'
     return f'{value:.4g}' if isinstance(value, float) else str(value)
 
 
@@ -426,13 +428,31 @@ def _hw4(args):
 def score_run(game, # a trained game
               settings: dict, # of its run
               data: str | None = None, # a data folder; None: the run's own
-              n: int = 1000, # samples, and test pictures, at most
-             ) -> dict: # plain values
-    "Sharpness, diversity and distances of samples to test pictures; for a game that reconstructs, its error as well."
-    raise NotImplementedError
+              n: int = 1000, # samples, test and training pictures, at most
+             ) -> dict: # plain values: n, sharpness, diversity, frechet_distance, kernel_distance and, where the game reconstructs, mse
+    "Sharpness, diversity and distances of samples beside real pictures; the test error of a game that reconstructs."
+    import torch
+    from dlcv_gan.data import to_float
+    from dlcv_gan.game import draw
+    from dlcv_gan.metrics import FeatureNet, diversity, frechet_distance, kernel_distance, mse, sharpness, with_interval
+    test, train = open_data(settings, 'test', data), open_data(settings, 'train', data)
+    n = min(n, len(test), len(train))
+    if n < 8: raise ValueError(f'{data or settings["data"]}: {n} pictures to compare with are too few; give at least 8 for training and for test, and --n 8 or more')
+    real, other, samples = to_float(test.images[:n]), to_float(train.images[:n]), draw(game, n, seed=settings['seed'])
+    estimate = lambda metric, *sets: dict(zip(('value', 'low', 'high'), with_interval(metric, *sets)))
+    beside = lambda metric: dict(samples=estimate(metric, samples), real=estimate(metric, real))
+    result = dict(n=n, size=settings['size'], rounds=settings['rounds'], sharpness=beside(lambda x: sharpness(x).median()), diversity=beside(diversity))
+    features = [FeatureNet.random(0).features(x) for x in (samples, real, other)]
+    for metric in (frechet_distance, kernel_distance):
+        result[metric.__name__] = dict(samples=estimate(metric, features[0], features[1]), real=estimate(metric, features[2], features[1]))
+    if not hasattr(game, 'reconstruct'): return result
+    with torch.no_grad(): error = mse(real, torch.cat([game.reconstruct(x) for x in real.split(64)]))
+    return {**result, 'mse': {'[-1,1]': error.value, '[0,1]': error.in_range(0, 1), '0..255': error.in_range(0, 255), 'reduction': 'mean over pixels, channels and pictures'}}
 
-# %% ../nbs/43_command.ipynb #f0b803ca
-def _complain(message): print('error:', ' '.join(str(message).split()), file=sys.stderr)
+# %% ../nbs/43_command.ipynb #0d48cd12
+def _complain(message):
+    "One `error:` line; without the frame that fastai puts around what a callback raises."
+    print('error:', re.sub('^Exception occured in `.*?` when calling event `.*?`: ', '', ' '.join(str(message).split())), file=sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):
