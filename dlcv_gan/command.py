@@ -297,6 +297,7 @@ def start(run: Path, # the folder to be
         raise FileExistsError(f"{run} already holds a run of {read_settings(run)['system']}; add --resume to go on with it, or give another folder to --out")
     for name in ('system', 'data'):
         if name not in flags: raise ValueError({'system': 'train what? name a system, such as vae (`dlcv_gan systems` lists them)', 'data': '--data is missing: the folder with the pictures'}[name])
+    if not Path(flags['data']).is_dir(): raise FileNotFoundError(f"--data {flags['data']}: there is no such folder; draw one with `dlcv_gan draw faces`, or give the folder that you unpacked")
     settings = make_settings(flags)
     build_schedule(find_system(flags['system']), settings['schedule']) # bad flags are told before the pictures are decoded
     build_game(find_system(flags['system']), settings['build'])
@@ -386,12 +387,15 @@ def _words(value):
     return f'{value:.4g}' if isinstance(value, float) else str(value)
 
 
+def _schedule(schedule): return re.sub(r', players=\(.*?\)', '', str(schedule))
+
+
 def _systems(args):
     "What can be trained."
     from dlcv_gan.systems import systems
     for s in systems().values():
         takes = ' '.join(inspect.signature(s.build).parameters)
-        print(f'{s.name:12} {s.short:10} {s.title}\n{"":23} batch {s.bs}, lr {s.lr}, {s.rounds:,} rounds, {s.schedule}; settings: {takes}')
+        print(f'{s.name:12} {s.short:10} {s.title}\n{"":23} {_schedule(s.schedule)}, batch {s.bs}, lr {s.lr}, {s.rounds:,} rounds\n{"":23} settings: {takes}')
     print('\nobjectives  ', *objectives(), '\npenalties   ', 'none', *penalties())
 
 
@@ -401,7 +405,7 @@ def _describe(args):
     from dlcv_gan.systems import describe
     about = describe(args.name)
     if args.json: return _json(about)
-    print(f"{about['name']}: {about['title']}\n" + ', '.join(f'{k} {v}' for k, v in about['recipe'].items()))
+    print(f"{about['name']}: {about['title']}\n" + ', '.join(f'{k} {_schedule(v)}' for k, v in about['recipe'].items()))
     for net, has in about['nets'].items():
         numbers = {k: '{:,}'.format for k in ('params', 'keras_params')}
         print(f'\n{net}\n' + pd.DataFrame(has['layers']).to_string(index=False, formatters=numbers))
@@ -422,7 +426,7 @@ def _bench(args):
 def _hw4(args):
     "The whole assignment."
     from dlcv_gan.hw4 import hw4
-    hw4(args.out, data=args.data, scale=args.scale, seed=args.seed)
+    hw4(args.out, data=args.data, scale=args.scale, seed=args.seed, on_bad=args.on_bad)
 
 # %% ../nbs/43_command.ipynb #dd6efb9e
 def score_run(game, # a trained game
@@ -548,7 +552,8 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     p = sub('hw4', _hw4, 'the whole assignment: figures, weights, metrics and a page', ['dlcv_gan hw4 out', 'dlcv_gan hw4 out --data hw4_data --scale full'])
     p.add_argument('out', metavar='OUT', help='folder for fig1_2.jpg .. fig2_3.jpg, metrics.json, weights, index.html')
     p.add_argument('--data', metavar='DIR', help='hw4_data or any other folder of faces (default: faces are drawn)')
-    p.add_argument('--scale', choices=['smoke', 'laptop', 'full'], default='laptop', help='seconds, minutes, or the report\'s own numbers (default laptop)')
+    p.add_argument('--scale', choices=['smoke', 'laptop', 'full'], help='seconds, minutes, or the report\'s own numbers (default: $DLCV_GAN_SCALE, else laptop)')
+    p.add_argument('--on-bad', choices=['raise', 'skip'], default='raise', help='at a bad row or picture: stop and name it (default), or name it and go on')
     p.add_argument('--seed', type=int, default=0, help='graders run it twice: the same seed gives the same figures (default 0)')
 
     sub('systems', _systems, 'list what can be trained, by report name', ['dlcv_gan systems'])
@@ -574,9 +579,13 @@ def main(argv: list[str] | None = None, # the arguments; None: those of the proc
     "The console script `dlcv_gan`."
     args = make_parser().parse_args(argv)
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', FutureWarning) # other libraries' news for their developers
+        for other in (dict(category=FutureWarning), dict(module=r'fastai\.')): warnings.filterwarnings('ignore', **other) # news for their developers
         try: return args.call(args) or 0
         except (ValueError, OSError) as e: _complain(e); return 2
+        except ArithmeticError as e:
+            if type(e).__name__ != 'Diverged': raise
+            _complain(e)
+            return 3
         except KeyboardInterrupt: print('\nstopped', file=sys.stderr); return 130
 
 # %% ../nbs/43_command.ipynb #d1e51d7b

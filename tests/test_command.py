@@ -1,5 +1,5 @@
 "The command as it is used: drawn data, a run that is killed and goes on, samples, scores, and what users get wrong."
-import contextlib, io, json, os, shutil, signal, subprocess, sys, time
+import contextlib, io, json, os, re, shutil, signal, subprocess, sys, time
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +109,7 @@ def test_killed_run_goes_on_to_the_same_weights(whole, faces, tmp_path):
     assert load_run(run).sample(1).shape == (1, 3, 32, 32) # what there is can be looked at
     code, _, err = call('train', '--out', run, '--resume')
     assert code == 0, err
+    assert min(map(int, re.findall(r'round (\d+)/60', err))) > 10, 'it began again instead of going on'
     assert same(run, whole)
     assert not [p.name for p in run.iterdir() if p.name.startswith('.')], 'nothing half-written may stay'
 
@@ -201,7 +202,7 @@ def test_wrong_flags_are_named_and_leave_nothing(faces, tmp_path, flags, named):
 
 
 def test_missing_things_are_named(tmp_path, faces):
-    assert str(tmp_path/'no') in refused('train', 'vae', '--data', tmp_path/'no', *SMALL, '--out', tmp_path/'run')
+    assert f"--data {tmp_path/'no'}" in refused('train', 'vae', '--data', tmp_path/'no', *SMALL, '--out', tmp_path/'run')
     assert '--data' in refused('train', 'vae', *SMALL, '--out', tmp_path/'run')
     for verb in ('sample', 'score'): assert str(tmp_path/'run') in refused(verb, tmp_path/'run')
     assert str(tmp_path/'run') in refused('train', '--out', tmp_path/'run', '--resume')
