@@ -29,7 +29,7 @@ def pixel_grid(height: int, # rows
     return x[None], y[None]
 
 def pose(x: np.ndarray, # pixel coordinates (n, h, w) or (1, h, w)
-         y: np.ndarray,
+         y: np.ndarray, # the same, downwards
          angle=0., # the thing drawn is turned clockwise by this many radians
          scale=1., # and made this many times larger
          dx=0., # and moved right
@@ -40,12 +40,23 @@ def pose(x: np.ndarray, # pixel coordinates (n, h, w) or (1, h, w)
     cos, sin = per_picture(np.cos(angle)/scale), per_picture(np.sin(angle)/scale)
     return x*cos + y*sin, y*cos - x*sin
 
-# %% ../nbs/06_draw.ipynb #873a2e00
-def circle(x, y, cx=0., cy=0., r=1.):
+# %% ../nbs/06_draw.ipynb #14356cab
+def circle(x, # pixel coordinates (n, h, w) or (1, h, w)
+           y, # the same, downwards
+           cx=0., # centre, across: a number or one a picture (n,)
+           cy=0., # centre, down
+           r=1., # radius
+          ) -> np.ndarray: # (n, h, w), negative inside
     "Signed distance to a circle around (cx, cy): exact."
     return np.hypot(x - per_picture(cx), y - per_picture(cy)) - per_picture(r)
 
-def ellipse(x, y, cx=0., cy=0., rx=1., ry=1.):
+def ellipse(x, # pixel coordinates (n, h, w) or (1, h, w)
+            y, # the same, downwards
+            cx=0., # centre, across: a number or one a picture (n,)
+            cy=0., # centre, down
+            rx=1., # half width
+            ry=1., # half height
+           ) -> np.ndarray: # (n, h, w), negative inside
     "Signed distance to an axis-aligned ellipse, first order: right in sign everywhere, in size near the edge."
     u, v = (x - per_picture(cx))/per_picture(rx), (y - per_picture(cy))/per_picture(ry)
     square = u*u + v*v
@@ -53,20 +64,37 @@ def ellipse(x, y, cx=0., cy=0., rx=1., ry=1.):
     radius = np.sqrt(square)
     return (square - radius)/np.sqrt(u*u + v*v + np.float32(1e-12))
 
-def capsule(x, y, ax, ay, bx, by, r):
+def capsule(x, # pixel coordinates (n, h, w) or (1, h, w)
+            y, # the same, downwards
+            ax, # one end, across
+            ay, # one end, down
+            bx, # the other end, across
+            by, # the other end, down
+            r, # half thickness
+           ) -> np.ndarray: # (n, h, w), negative inside
     "Signed distance to the segment from (ax, ay) to (bx, by), thickened by r: exact."
     ax, ay, bx, by = map(per_picture, (ax, ay, bx, by))
     dx, dy = bx - ax, by - ay
     along = np.clip(((x - ax)*dx + (y - ay)*dy)/np.maximum(dx*dx + dy*dy, np.float32(1e-12)), 0, 1)
     return np.hypot(x - ax - along*dx, y - ay - along*dy) - per_picture(r)
 
-def box(x, y, cx=0., cy=0., hx=1., hy=1., corner=0.):
+def box(x, # pixel coordinates (n, h, w) or (1, h, w)
+        y, # the same, downwards
+        cx=0., # centre, across: a number or one a picture (n,)
+        cy=0., # centre, down
+        hx=1., # half width
+        hy=1., # half height
+        corner=0., # radius of the corners
+       ) -> np.ndarray: # (n, h, w), negative inside
     "Signed distance to a box of half-sides hx, hy whose corners are rounded by `corner`: exact."
     corner = per_picture(corner)
     u, v = np.abs(x - per_picture(cx)) - per_picture(hx) + corner, np.abs(y - per_picture(cy)) - per_picture(hy) + corner
     return np.hypot(np.maximum(u, 0), np.maximum(v, 0)) + np.minimum(np.maximum(u, v), 0) - corner
 
-def polygon(x, y, corners):
+def polygon(x, # pixel coordinates (n, h, w) or (1, h, w)
+            y, # the same, downwards
+            corners, # (k, 2) for all pictures, or (n, k, 2)
+           ) -> np.ndarray: # (n, h, w), negative inside
     "Signed distance to a closed polygon, convex or not; corners: (k, 2) for all pictures or (n, k, 2): exact."
     corners = np.moveaxis(np.asarray(corners, np.float32), -2, 0)
     distance, inside = np.float32(np.inf), False
@@ -77,32 +105,48 @@ def polygon(x, y, corners):
         inside = inside ^ (((ay <= y) & (y < by) & (side > 0)) | ((by <= y) & (y < ay) & (side < 0)))
     return np.where(inside, -distance, distance)
 
-def curve(x, y, points, r):
+def curve(x, # pixel coordinates (n, h, w) or (1, h, w)
+          y, # the same, downwards
+          points, # (k, 2) for all pictures, or (n, k, 2)
+          r, # half thickness
+         ) -> np.ndarray: # (n, h, w), negative inside
     "Signed distance to a line through points (k, 2) or (n, k, 2), thickened by r: exact."
     points = np.moveaxis(np.asarray(points, np.float32), -2, 0)
     return np.minimum.reduce([capsule(x, y, a[..., 0], a[..., 1], b[..., 0], b[..., 1], r) for a, b in zip(points, points[1:])])
 
-def band(y, top, bottom):
+def band(y, # the same, downwards
+         top, # upper curve: y for each pixel
+         bottom, # lower curve
+        ) -> np.ndarray: # (n, h, w), negative inside
     "Vertical signed distance to what lies between two curves, given as arrays of y: top <= y <= bottom."
     return np.maximum(top - y, y - bottom)
 
-# %% ../nbs/06_draw.ipynb #44dba2ac
-def soft_union(a, b, k):
+# %% ../nbs/06_draw.ipynb #b5e9b727
+def soft_union(a, # a signed distance (n, h, w)
+               b, # another
+               k, # width of the filling
+              ) -> np.ndarray: # (n, h, w), negative inside
     "The smaller of two distances, the crease between them filled within about k: never above min(a, b), never more than k/4 below."
     k = per_picture(k)
     near = np.maximum(k - np.abs(a - b), 0)
     return np.minimum(a, b) - near*near/(4*k)
 
-def soft_intersection(a, b, k):
+def soft_intersection(a, # a signed distance (n, h, w)
+                      b, # another
+                      k, # width of the filling
+                     ) -> np.ndarray: # (n, h, w), negative inside
     "The larger of two distances, its corner rounded within about k."
     return -soft_union(-a, -b, k)
 
-def outline(distance, width):
+def outline(distance, # a signed distance (n, h, w)
+            width, # thickness
+           ) -> np.ndarray: # (n, h, w), negative inside
     "Only the edge of a shape, `width` thick."
     return np.abs(distance) - per_picture(width)/2
 
-# %% ../nbs/06_draw.ipynb #dd836a8e
-def smoothstep(t):
+# %% ../nbs/06_draw.ipynb #f0b17e18
+def smoothstep(t, # numbers
+              ) -> np.ndarray: # of the same shape, 0..1
     "The ramp 3t^2 - 2t^3: 0 below 0, 1 above 1, smooth between."
     t = np.clip(t, 0, 1)
     return t*t*(3 - 2*t)
@@ -114,7 +158,13 @@ def coverage(distance, # signed distance to a shape, (n, h, w)
     "How much of each pixel a shape covers, from the distance at the pixel's centre."
     return smoothstep(.5 - distance/np.maximum(per_picture(soft), np.float32(1.5)*per_picture(pixel)))
 
-def glow(x, y, cx=0., cy=0., rx=1., ry=1.):
+def glow(x, # pixel coordinates (n, h, w) or (1, h, w)
+         y, # the same, downwards
+         cx=0., # centre, across: a number or one a picture (n,)
+         cy=0., # centre, down
+         rx=1., # radius across
+         ry=1., # radius down
+        ) -> np.ndarray: # (n, h, w), 0..1
     "A soft elliptic spot: 1 at its centre, exactly 0 outside the radii."
     u, v = (x - per_picture(cx))/per_picture(rx), (y - per_picture(cy))/per_picture(ry)
     t = np.maximum(1 - u*u - v*v, 0)
@@ -176,7 +226,7 @@ def ring(n: int, # points
          modes: int = 8, # Gaussians, evenly around the circle
          radius: float = 2., # of that circle
          std: float = .02, # standard deviation of each Gaussian, in each direction
-         seed: int = 0,
+         seed: int = 0, # of the points
         ) -> tuple[np.ndarray, np.ndarray]: # points (n, 2) float32, index of each point's mode (n,)
     "Points from Gaussians on a ring ([Metz et al. 2017](https://arxiv.org/abs/1611.02163))."
     return _points(_ring_centres(modes, radius), n, std, seed)
@@ -185,7 +235,7 @@ def grid(n: int, # points
          side: int = 5, # side x side Gaussians
          spacing: float = 2., # between neighbours
          std: float = .05, # standard deviation of each Gaussian, in each direction
-         seed: int = 0,
+         seed: int = 0, # of the points
         ) -> tuple[np.ndarray, np.ndarray]: # points (n, 2) float32, index of each point's mode (n,)
     "Points from Gaussians on a square grid ([Dumoulin et al. 2017](https://arxiv.org/abs/1606.00704))."
     return _points(_grid_centres(side, spacing), n, std, seed)

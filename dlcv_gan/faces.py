@@ -34,7 +34,7 @@ def _streams(n, seed, start):
     return np.stack([np.random.Generator(np.random.Philox(key=[seed, i])).random(_UNIFORMS) for i in range(start, start + n)]) if n else np.empty((0, _UNIFORMS))
 
 def sample_attributes(n: int, # faces
-                      seed: int = 0,
+                      seed: int = 0, # together with a face's number it decides everything random about it
                       start: int = 0, # number of the first face: faces start .. start + n - 1
                      ) -> np.ndarray: # (n, 13) uint8 of 0 and 1, columns as in `ATTRIBUTES`
     "Attributes with about the real set's shares; face i's depend on (seed, i) only."
@@ -73,7 +73,7 @@ def _checked(attributes, n):
     return values
 
 def face_factors(n: int, # faces
-                 seed: int = 0,
+                 seed: int = 0, # together with a face's number it decides everything random about it
                  start: int = 0, # number of the first face
                 ) -> dict[str, np.ndarray]: # name -> (n,) or (n, 3); in [0, 1] or [-1, 1] unless the name says otherwise
     "The nuisances of the faces that `draw_faces` draws with the same arguments: what varies and is not an attribute."
@@ -428,7 +428,7 @@ def _draw(factors, labels, size):
     return to_uint8(c)
 
 def draw_faces(n: int, # faces
-               seed: int = 0,
+               seed: int = 0, # together with a face's number it decides everything random about it
                size: int = 64, # pixels a side, 16 to 512; 32, 64, 96 and 128 are what it was made for
                attributes=None, # (n, 13) or (13,) of 0 and 1, or a dict name -> 0/1 or (n,) with the rest 0; sampled where not given
                start: int = 0, # number of the first face

@@ -301,7 +301,8 @@ class GameRecorder(Recorder):
             return
         self.learn.seconds = time.perf_counter() - self.clock
         i = self.learn.turn_round
-        where = dict(round=i, player=self.learn.player, epoch=(i + 1) / len(self.dls.train), images=(i + 1) * self.dls.train.bs, seconds=self.learn.seconds)
+        where = dict(round=i, player=self.learn.player, epoch=(i + 1) / len(self.dls.train), images=(i + 1) * self.dls.train.bs,
+                     seconds=self.learn.seconds)
         if self.learn.terms: self.pending.append((where, self.learn.terms, self.game.notes))
         self.lrs.append(self.opt.hypers[-1]['lr'])
         self.learn.terms = {} # a turn that a callback cancels leaves nothing to record
@@ -385,7 +386,8 @@ def unpack_rows(columns: dict, # what `pack_rows` returned
     "Columns back to rows; counts become integers again."
     values = {c: v if c == 'player' else v.tolist() for c, v in columns.items()}
     whole = {c for c in values if c in ('round', 'images') or c.startswith('steps_')}
-    return [{c: int(v[i]) if c in whole else v[i] for c, v in values.items() if v[i] == v[i] or c in whole} for i in range(len(values.get('player', ())))]
+    row = lambda i: {c: int(v[i]) if c in whole else v[i] for c, v in values.items() if v[i] == v[i]}
+    return [row(i) for i in range(len(values.get('player', ())))]
 
 
 def write_atomic(file: Path, # the target
@@ -400,7 +402,10 @@ def write_atomic(file: Path, # the target
             f.flush()
             os.fsync(f.fileno())
         os.replace(part, file)
-    except OSError as e: raise OSError(e.errno, f'could not write {file}: {e.strerror}; free some space or choose another folder') from None
+    except (OSError, RuntimeError) as e:
+        cause = e if isinstance(e, OSError) else e.__context__ # torch.save hides a full disk behind a RuntimeError
+        if not isinstance(cause, OSError): raise
+        raise OSError(cause.errno, f'could not write {file}: {cause.strerror}; free some space or choose another folder') from None
     finally: part.unlink(missing_ok=True)
 
 
@@ -411,8 +416,10 @@ def read_checkpoint(file: str | Path, # what `GameLearner.save` wrote
     file = Path(file)
     if not file.exists(): raise FileNotFoundError(f'no checkpoint at {file}; train first, or give the path of a .pth file that was saved')
     try: state = torch.load(file, map_location=device, weights_only=True)
-    except Exception as e: raise ValueError(f'{file} is damaged or no checkpoint ({type(e).__name__}); restore it or delete it and train again') from None
-    if not isinstance(state, dict) or state.get('format') != 'dlcv_gan 1': raise ValueError(f'{file} is not a dlcv_gan checkpoint; give the path of one that GameLearner.save wrote')
+    except Exception as e:
+        raise ValueError(f'{file} is damaged or no checkpoint ({type(e).__name__}); restore it or delete it and train again') from None
+    if not isinstance(state, dict) or state.get('format') != 'dlcv_gan 1':
+        raise ValueError(f'{file} is not a dlcv_gan checkpoint; give the path of one that GameLearner.save wrote')
     return state
 
 # %% ../nbs/03_game.ipynb #e58828f0
@@ -559,7 +566,7 @@ class GameLearner(Learner):
                  dls: DataLoaders, # the loaders; one for training alone will do
                  game: Game, # the game to play
                  schedule: Schedule | None = None, # who moves when; None: every player, every round
-                 lr: float | tuple = 2e-4, # learning rate, or one per player; 2e-4 as in DCGAN ([Radford et al. 2016](https://arxiv.org/abs/1511.06434))
+                 lr: float | tuple = 2e-4, # learning rate, or one per player; [DCGAN](https://arxiv.org/abs/1511.06434)'s by default
                  opt_func: Callable = adam, # makes the optimizer from one parameter list per player
                  precision: str = 'auto', # 'auto': bf16 where it is native; or 'bf16', 'fp32'. Penalties stay in fp32
                  graphs: bool | None = None, # replay turns as CUDA graphs; None: where there is CUDA
@@ -570,7 +577,8 @@ class GameLearner(Learner):
         if not len(dls.train): raise ValueError(f'the training loader has no batch: lower bs ({dls.train.bs}) to at most the number of items')
         players = game.players()
         lists = [[p for n in nets for p in n.parameters()] for nets in players.values()]
-        if len({id(p) for ps in lists for p in ps}) < sum(map(len, lists)): raise ValueError('a parameter belongs to two players; give every network one owner')
+        if len({id(p) for ps in lists for p in ps}) < sum(map(len, lists)):
+            raise ValueError('a parameter belongs to two players; give every network one owner')
         if precision not in ('auto', 'bf16', 'fp32'): raise ValueError(f"precision must be 'auto', 'bf16' or 'fp32', not {precision!r}")
         device = torch.device(dls.device or 'cpu')
         game.to(device)
@@ -690,8 +698,9 @@ class GameLearner(Learner):
         "Write everything the run needs to go on bit for bit: networks, optimizer, counts, history, EMA and random states; atomically."
         file = self._checkpoint(file)
         self.recorder.flush()
-        state = dict(format='dlcv_gan 1', kind=type(self.game).__name__, game=self.game.state_dict(), opt=self.opt.state_dict(), rounds=self.rounds,
-                     moved=self.moved, seconds=self.seconds, steps=self.steps, term_columns=self.term_columns, state=self.state, rows=pack_rows(self.rows), random=random_states(),
+        state = dict(format='dlcv_gan 1', kind=type(self.game).__name__, game=self.game.state_dict(), opt=self.opt.state_dict(),
+                     rounds=self.rounds, moved=self.moved, seconds=self.seconds, steps=self.steps, state=self.state,
+                     term_columns=self.term_columns, rows=pack_rows(self.rows), random=random_states(),
                      callbacks={cb.name: cb.state_dict() for cb in self.cbs if hasattr(type(cb), 'state_dict')})
         write_atomic(file, lambda f: torch.save(state, f))
         return file
@@ -703,9 +712,12 @@ class GameLearner(Learner):
         "Go back to what `save` wrote; executes no code from the file."
         file = self._checkpoint(file)
         state = read_checkpoint(file, self.game.device)
-        if state['kind'] != type(self.game).__name__: raise ValueError(f'{file} holds a {state["kind"]}, not a {type(self.game).__name__}: build that game, or give its own checkpoint')
+        kind, ours = state['kind'], type(self.game).__name__
+        if kind != ours: raise ValueError(f'{file} holds a {kind}, not a {ours}: build that game, or give its own checkpoint')
         try: self.game.load_state_dict(state['game'])
-        except RuntimeError as e: raise ValueError(f'{file} holds a {state["kind"]} of another shape: build it with the size and width it was trained with ({str(e).splitlines()[1].strip()})') from None
+        except RuntimeError as e:
+            raise ValueError(f'{file} holds a {kind} of another shape: build it with the size and width it was trained with '
+                             f'({str(e).splitlines()[1].strip()})') from None
         self.opt.load_state_dict(state['opt'])
         for name in ('rounds', 'moved', 'seconds', 'steps', 'term_columns', 'state'): setattr(self, name, state[name])
         self.rows = unpack_rows(state['rows'])

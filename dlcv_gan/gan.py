@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .game import DG, Game, System
-from .losses import Objective, clip_weights, hinge, non_saturating
+from .losses import Objective, clip_weights, non_saturating
 from .nets import DCGANDiscriminator, DCGANGenerator, R1Discriminator, R1Generator
 
 # %% ../nbs/11_gan.ipynb #509f1370
@@ -72,12 +72,12 @@ class GAN(Game):
 def build_gan(size: int = 64, # side of the pictures: 32, 64 or 128
               width: int = 64, # channels next to the pictures, in both nets
               nz: int = 128, # length of the latent code
-              objective: Objective = hinge, # what the two players lower
+              objective: Objective = non_saturating, # what the two players lower
               penalty: Callable | None = None, # added to D's loss
               clip: float | None = None, # clip D's weights (WGAN)
               spectral: bool = True, # spectral norm in D
              ) -> GAN: # DCGAN's generator against a discriminator without BatchNorm
-    "The mended game of this notebook: DCGAN nets, hinge objective, spectral norm in the discriminator."
+    "The mended game of this notebook: DCGAN nets, the non-saturating objective, spectral norm in the discriminator."
     return GAN(DCGANGenerator(size, width, nz), DCGANDiscriminator(size, width, norm=None, spectral=spectral), objective, penalty, clip)
 
 # %% ../nbs/11_gan.ipynb #f0c193c9

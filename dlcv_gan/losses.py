@@ -46,6 +46,8 @@ def input_gradient(D: Callable, # (x, y) -> raw scores
                    y: Tensor | None = None, # conditions (n, a)
                   ) -> Tensor: # (n, numbers a picture), differentiable once more
     "The gradient of each picture's score with respect to that picture, in fp32, also under `no_grad`."
+    if hasattr(D, '_orig_mod'):
+        raise ValueError('a discriminator from torch.compile cannot be penalised: compiled code has no second derivative; give the plain one')
     with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         x = x.detach().float().requires_grad_(True)
         gradient, = torch.autograd.grad(D(x, y).sum(), x, create_graph=True)

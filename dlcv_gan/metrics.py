@@ -348,7 +348,7 @@ class Comparison(NamedTuple):
     real_diversity: float # of the real pictures
     sharpness: float # median over the samples
     real_sharpness: float # median over the real pictures
-    duplicates: float # share of samples with another one nearer than half of what is usual between nearest real pictures
+    duplicates: float # share of samples with another one nearer than a quarter of what is usual between nearest real pictures
     distance: float # 0 for equal distributions, 1 for sets that share nothing; NaN where samples are not finite
 
 
@@ -362,7 +362,7 @@ def compare(samples, # floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c)
     inside, outside, across = diversity(samples), diversity(real), _distances(samples, real).mean().item()
     distance = max(0., 2 * across - inside - outside) / (2 * across) if across else (across if across != across else 0.)
     return Comparison(inside, outside, sharpness(samples).median().item(), sharpness(real).median().item(),
-                      duplicates(samples, _nearest(real).median().item() / 2), distance)
+                      duplicates(samples, _nearest(real).median().item() / 4), distance)
 
 # %% ../nbs/05_metrics.ipynb #07f2aefb
 class Diagnosis(NamedTuple):
@@ -390,7 +390,7 @@ def _bad_number(rows: pd.DataFrame) -> str | None: # the term's column, where on
 def diagnose(history: pd.DataFrame, # a learner's history: one row a move
              looks: list[Comparison] | tuple = (), # samples beside real pictures, oldest first, the last one of now; none: losses alone are judged
              window: int = 100, # moves of a player that count as 'now'
-             patience: int = 200, # moves a generator (or a VAE) has before its samples are held against it
+             patience: int = 300, # moves a generator (or a VAE) has before its samples are held against it
              kl_weight: float = 1., # weight of a column '<player>.kl', which holds the weighted term
             ) -> list[Diagnosis]: # empty where nothing is wrong
     "What is going wrong with a game, from its losses, its notes and its samples: silent unless it is sure."
@@ -421,19 +421,23 @@ def diagnose(history: pd.DataFrame, # a learner's history: one row a move
     if collapsed: say('posterior collapse', collapsed)
     moves = max((history[f'steps_{p}'].max() for p in columns if p != 'discriminator'), default=0)
     ripe = look is not None and moves >= patience
-    poor = look is not None and (look.distance > .3 or look.diversity < look.real_diversity / 2)
+    poor = bool(looks) and all(map(_poor, looks[-2:]))
 
     ranks = history['discriminator.rank'].dropna().tail(window) if 'discriminator.rank' in history else []
     if len(ranks) == window:
         loss = history.loc[ranks.index, columns.get('discriminator', [])[:1]].iloc[:, 0].median() if columns.get('discriminator') else float('nan')
         # a critic that is clipped or penalised is meant to separate, and its Wasserstein loss falls below 0: only bad samples speak against it
         settled = 0 <= loss < .1 and 'discriminator.penalty' not in history
-        if ranks.mean() > .99 and (settled and (poor or look is None) or ripe and poor):
-            say('D too strong', f'the discriminator tells {ranks.mean():.0%} of pairs apart and its loss is {loss:.3g}, so the generator hears nothing it can use. '
-                                'Give D fewer steps or a lower learning rate, use a non-saturating or hinge objective, or bound D with a gradient penalty or spectral norm.')
+        if ranks.mean() > .99 and settled and (poor or look is None):
+            say('D too strong', f'the discriminator has ranked {ranks.mean():.0%} of pairs rightly for {window} moves and its loss is down to {loss:.2g}, '
+                                'so the generator hears next to nothing that it can use. Give D fewer steps or a lower learning rate, use a non-saturating '
+                                'or hinge objective, or bound D with a gradient penalty or spectral norm.')
+        elif ranks.mean() > .99 and ripe and poor:
+            say('D too strong', f'the discriminator ranks {ranks.mean():.0%} of pairs rightly and the samples are still unlike the data. '
+                                'Give the generator more steps or a higher learning rate, or bound D more tightly (penalty, clipping, spectral norm).')
         elif .4 < ranks.mean() < .6 and ripe and poor:
             say('D dead', f'the discriminator guesses (it ranks {ranks.mean():.0%} of pairs rightly) although the samples are unlike the data. '
-                          'Give D more steps or a higher learning rate, check that it gets gradients (weight clipping too tight, dead ReLUs), or start again.')
+                          'Give D more steps or a higher learning rate, check that gradients reach it (clipping too tight, dead ReLUs), or start again.')
     if look and not collapsed and _mode_collapse(looks, ripe):
         say('mode collapse', f'the samples repeat themselves: their diversity is {look.diversity:.3g} where real pictures have {look.real_diversity:.3g}, '
                              f'and {look.duplicates:.0%} of them have a near-double. ' +
@@ -453,11 +457,18 @@ def _posterior_collapse(history: pd.DataFrame, window: int, patience: int, kl_we
     return None
 
 
+def _poor(look: Comparison) -> bool:
+    "Nothing like the data: far from it, half as diverse, or with a fifth or five times of the detail."
+    alike = look.real_sharpness / 5 < look.sharpness < look.real_sharpness * 5 and look.diversity > look.real_diversity / 2
+    return look.distance > .2 or not alike
+
+
 def _mode_collapse(looks, ripe: bool) -> bool:
-    "Too alike now, after enough training or after it was better before."
-    look, best = looks[-1], max((l.diversity for l in looks if np.isfinite(l.diversity)), default=0.)
-    if look.diversity < look.real_diversity / 2: return ripe or best > 1.5 * max(look.diversity, look.real_diversity / 3)
-    return ripe and look.duplicates > .5
+    "Too alike, twice in a row, after enough training or after it was better before."
+    best = max(l.diversity for l in looks if np.isfinite(l.diversity))
+    def alike(l): return l.diversity < l.real_diversity / 3 or l.duplicates > .8
+    def fallen(l): return l.diversity < min(best / 2, .4 * l.real_diversity)
+    return all((ripe and alike(l)) or fallen(l) for l in looks[-2:])
 
 # %% ../nbs/05_metrics.ipynb #213836c4
 class CollapseWatch(Callback):
@@ -467,7 +478,7 @@ class CollapseWatch(Callback):
                  every: int = 100, # rounds between looks
                  n: int = 64, # samples, and real pictures, compared at a look
                  window: int = 100, # as for `diagnose`
-                 patience: int = 200, # as for `diagnose`
+                 patience: int = 300, # as for `diagnose`
                  say: Callable | None = print, # where warnings are told; None: they are only kept in `.warnings`
                  seed: int = 0, # of the samples
                 ):

@@ -32,9 +32,9 @@ class VAE(Game):
     def encode(self,
                x: Tensor, # pictures (n, c, h, w) in [-1,1]
               ) -> tuple[Tensor, Tensor]: # mean and log-variance of q(z|x), (n, nz) each, float32
-        "Where a picture lies in the latent space."
+        "Where a picture lies in the latent space; log-variances are kept in [-20, 10], where their exponential is safe."
         mean, logvar = self.encoder(x)
-        return mean.float(), logvar.float()
+        return mean.float(), logvar.float().clamp(-20, 10)
 
     def decode(self,
                z: Tensor, # codes (n, nz)

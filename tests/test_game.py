@@ -207,6 +207,24 @@ def test_fastai_schedulers_and_gradient_clipping_work():
     assert max(learn.recorder.lrs) == pytest.approx(2e-3, rel=.1) and learn.recorder.lrs[-1] < 1e-4
     assert [h['mom'] for h in learn.opt.hypers] == [.5, .5]
 
+def test_bf16_autocasts_the_nets_and_keeps_the_weights_in_fp32():
+    seen = set()
+    learn = GameLearner(DataLoaders(Batches(points(), bs=8), device=torch.device('cpu')), Duel(), precision='bf16')
+    learn.game.generator[0].register_forward_hook(lambda m, i, o: seen.add(o.dtype))
+    before = [p.detach().clone() for p in learn.game.parameters()]
+    play(learn, 3)
+    assert seen == {torch.bfloat16} and {p.dtype for p in learn.game.parameters()} == {torch.float32}
+    assert all(not torch.equal(a, b) for a, b in zip(before, learn.game.parameters()) if a.dim() > 1) and learn.history['discriminator.real'].notna().any()
+    with pytest.raises(ValueError, match='precision'): GameLearner(learn.dls, Duel(), precision='fp8')
+
+def test_pictures_and_weights_are_channels_last():
+    class Conv(Duel):
+        def __init__(self): super().__init__(); self.discriminator.append(nn.Identity()); self.kernel = nn.Conv2d(3, 4, 3)
+        def players(self): return {'discriminator': [self.discriminator, self.kernel], 'generator': [self.generator]}
+    assert learner(game=Conv()).game.kernel.weight.is_contiguous(memory_format=torch.channels_last)
+    x, = next(iter(Batches(np.zeros((8, 6, 6, 3), np.uint8), bs=4)))
+    assert x.is_contiguous(memory_format=torch.channels_last)
+
 def test_the_average_follows_the_generator():
     learn = play(learner(cbs=EMA(decay=0.)), 3)
     assert same(list(learn.ema.game.parameters()), list(learn.game.parameters())) # no memory: equal to the present

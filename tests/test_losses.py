@@ -149,6 +149,9 @@ def test_wrong_arguments():
         with pytest.raises(ValueError, match='reward'): make(-1.)
     with pytest.raises(ValueError, match='another size'): reconstruction(torch.zeros(2, 3), torch.zeros(2, 4))
 
+def test_a_compiled_discriminator_is_refused_with_a_reason():
+    with pytest.raises(ValueError, match='no second derivative'): r1()(torch.compile(nn.Linear(2, 1)), torch.randn(3, 2), None, None)
+
 def test_clipping_reaches_every_parameter_and_nothing_else():
     net = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)); net[1].running_mean += 5
     clip_weights(net, .02)
