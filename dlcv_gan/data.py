@@ -43,10 +43,10 @@ class _Rejects:
     def __init__(self, on_bad):
         if on_bad not in ('raise', 'skip'):
             raise ValueError(f"on_bad is {on_bad!r}. Say 'raise' to stop at the first bad row or 'skip' to go on without it.")
-        self.on_bad, self.reasons = on_bad, []
-    def __call__(self, where, fault, mend):
+        self.on_bad, self.reasons, self.names = on_bad, [], set()
+    def __call__(self, where, fault, mend, name=None):
         if self.on_bad == 'raise': raise ValueError(f"{where}: {fault}. {mend}, or pass on_bad='skip'.")
-        self.reasons.append(f'{where}: {fault}')
+        self.reasons.append(f'{where}: {fault}'); self.names.add(name)
     def close(self, source):
         n = len(self.reasons)
         if n: warnings.warn(f'{source}: {n} skipped, first: {self.reasons[0]} (all are named in .skipped)', stacklevel=4)
@@ -154,7 +154,7 @@ def _match(rows, files, table, rejects):
     for n in lost:
         many = f' ({len(lost)} such rows)' if len(lost) > 1 else ''
         rejects(f'{table}, line {rows[n][0]}', f'picture {n!r} is not in {files[0].parent}{many}', 'Put the picture back or delete the row')
-    extra = [n for n in by_name if n not in rows]
+    extra = [n for n in by_name if n not in rows and n not in rejects.names]    # a bad row is told once, not again for its picture
     for n in extra:
         many = f' ({len(extra)} such pictures)' if len(extra) > 1 else ''
         rejects(by_name[n], f'no row in {table} speaks of it{many}', 'Add the row or move the picture away')
@@ -174,10 +174,10 @@ def _attribute_rows(numbered, attributes, path, rejects):
     for i, (name, *values) in numbered:
         name, where = _same(name), f'{path}, line {i}'
         if len(values) != len(attributes):
-            rejects(where, f'{len(values)} values for {len(attributes)} attributes', 'Give it one value for each name'); continue
+            rejects(where, f'{len(values)} values for {len(attributes)} attributes', 'Give it one value for each name', name); continue
         if name in rows: rejects(where, f'{name!r} was already in line {rows[name][0]}', 'Delete one of the two rows'); continue
         bits, fault = _bits(values, attributes, coding)
-        if fault: rejects(where, fault, 'Write 0/1 or -1/1 throughout'); continue
+        if fault: rejects(where, fault, 'Write 0/1 or -1/1 throughout', name); continue
         rows[name] = i, bits
     return rows
 
@@ -300,20 +300,19 @@ def _one_hot(values):
     if eyes != 1 or hair != 1: raise ValueError(f'{eyes} eye and {hair} hair colours are set, one of each is wanted')
     return f'{HAIR[bits[11:].index(True)]} hair', f'{EYES[bits.index(True)]} eyes'
 
-def _anime_row(line, form):
-    "(id, (hair tag, eyes tag) or None for a row that the rule drops); ValueError says what is wrong."
-    name, _, rest = line.partition(',')
+def _anime_tags(rest, form):
+    "(hair tag, eyes tag) of what follows the id, or None for a row that the rule drops; ValueError says what is wrong."
     if form == 'clean':
         tags = _clean_tags(rest)
         if tags is None: raise ValueError("a field is not 'tag:count'")
         ok = [len(t) == 1 for t in tags] == [True, True] and tags[0][0] in ANIME_TAGS and tags[1][0] in ANIME_TAGS
-        return name.strip(), (tags[0][0], tags[1][0]) if ok else None
+        return (tags[0][0], tags[1][0]) if ok else None
     if form == 'one-hot':
         values = _fields(rest)
         if len(values) != 23: raise ValueError(f'{len(values)} values, 11 of eyes and 12 of hair are wanted')
-        return name.strip(), _one_hot(values)
+        return _one_hot(values)
     found = _phrases(rest)
-    return name.strip(), (f"{found['hair']} hair", f"{found['eyes']} eyes") if len(found) == 2 else None
+    return (f"{found['hair']} hair", f"{found['eyes']} eyes") if len(found) == 2 else None
 
 # %% ../nbs/00_data.ipynb #d97ab6d1
 def _form(path):
@@ -339,9 +338,10 @@ def read_anime(root, # a folder with tags_clean.csv (or tags.csv, or a one-hot l
     form, names, rows = _form(table), {_same(f.stem): f.name for f in files}, {}
     for i, line in _lines(table):
         if i == 1 and line.strip() == '0,1,2': continue
-        try: key, tags = _anime_row(line, form)
-        except ValueError as e: rejects(f'{table}, line {i}', e, 'Mend the line'); continue
+        key = line.partition(',')[0].strip()
         key = _same(names.get(_same(key), key + '.jpg'))
+        try: tags = _anime_tags(line.partition(',')[2], form)
+        except ValueError as e: rejects(f'{table}, line {i}', e, 'Mend the line', key); continue
         if key in rows:
             rejects(f'{table}, line {i}', f'{key!r} was already in line {rows[key][0]}', 'Delete one of the two rows'); continue
         rows[key] = i, tags
@@ -418,7 +418,9 @@ class Pictures:
     skipped: list = field(default_factory=list) # what was left out on the way, one sentence each
 
     def __len__(self): return len(self.images)
-    def tensor(self, i: int) -> Tensor:
+    def tensor(self,
+               i: int, # its number
+              ) -> Tensor: # (3, h, w)
         "Picture i as float (3, h, w) in [-1, 1]."
         return to_float(self.images[i][None])[0]
     def __getitem__(self, i):
@@ -429,7 +431,9 @@ class Pictures:
         if not isinstance(i, slice): i = np.asarray(i) if len(i) else np.zeros(0, int)
         return Pictures(self.images[i], None if self.labels is None else self.labels[i], self.attributes,
                         [self.names[j] for j in np.arange(len(self))[i]] if self.names else [], self.skipped)
-    def with_attributes(self, attributes: list) -> 'Pictures':
+    def with_attributes(self,
+                        attributes: list, # names of label columns
+                       ) -> 'Pictures': # views of the same images
         "The same pictures with these label columns only, in this order; ValueError suggests the nearest name for an unknown one."
         for a in attributes:
             if a not in self.attributes:
@@ -726,7 +730,9 @@ class Batches:
     @device.setter
     def device(self, device):
         self._device, self._data = torch.device(default_device() if device is None else device), None
-    def to(self, device):
+    def to(self,
+           device, # a torch device or its name
+          ):
         "Serve batches on another device from now on."
         self.device = device
         return self
@@ -830,7 +836,9 @@ class Batches:
         if not len(self): raise ValueError('This loader has no batches. It was made from no items.')
         return next(self._serve(range(self._position, self._position + 1)))
 
-    def new(self, dataset=None, **kwargs):
+    def new(self,
+            dataset=None, # other items; None: the same
+            **kwargs):
         "The same loader with some arguments changed, at position 0; data on the device are shared."
         same = {k: getattr(self, k) for k in 'bs shuffle device flip rotate seed drop_last resident rank world'.split()}
         items, labels = (self.dataset, self.labels) if dataset is None else (dataset, None)
