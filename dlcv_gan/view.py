@@ -231,7 +231,8 @@ def plot_curves(history: pd.DataFrame, # a learner's history: one row a move
                ) -> Figure: # a figure to show or save
     "Training curves, raw values faint behind their rolling mean; raises `ValueError` for a column that is not there."
     if not len(history): raise ValueError('the history is empty: train at least one round first')
-    panels = [[p] if isinstance(p, str) else list(p) for p in panels] if panels else _panels(history)
+    if not panels: panels = _panels(history); titles = titles or [terms[0].split('.')[0] for terms in panels]
+    panels = [[p] if isinstance(p, str) else list(p) for p in panels]
     for column in [x, *sum(panels, [])]:
         if column not in history: raise ValueError(f'no column "{column}" in the history: it has {", ".join(map(str, history.columns))}')
     fig, axs = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3), dpi=80, squeeze=False, layout='constrained')
