@@ -259,7 +259,7 @@ def in_fresh_process(function: str, # name of a function of this module
     "Call a function of this module in a new Python process."
     code = f'import json, sys; from dlcv_gan import bench; print(json.dumps(bench.{function}(**json.loads(sys.argv[1]))))'
     run = subprocess.run([sys.executable, '-W', 'ignore', '-c', code, json.dumps(kwargs)], capture_output=True, text=True)
-    if run.returncode: raise RuntimeError(f'measuring {function}({kwargs}) in a process of its own failed: {(run.stderr.strip().splitlines() or ["killed"])[-1]}')
+    if run.returncode: raise RuntimeError(f'measuring {function}({kwargs}) in a process of its own failed (exit code {run.returncode}): {(run.stderr.strip().splitlines() or ["it was killed"])[-1]}')
     return json.loads(run.stdout.splitlines()[-1])
 
 # %% ../nbs/42_bench.ipynb #46a47101

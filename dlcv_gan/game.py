@@ -515,19 +515,19 @@ class EMA(Callback):
 
 class StopAt(Callback):
     "End the fit when `rounds` rounds have been played in all; schedulers see the share of them that is over."
-    order = 55 # after the recorder (50), before fastai's schedulers (60)
-    run_valid = False
+    order, run_valid = 95, False # after all that wants to see the last turn
     def __init__(self,
                  rounds: int, # how many, counted from the game's first
                 ):
         self.last = rounds
 
-    def before_batch(self):
+    def before_train(self):
         "Tell the schedulers how far the run is; a resumed run goes on where it stood."
         self.learn.pct_train = self.learn.rounds / self.last
 
     def after_batch(self):
-        "Stop between rounds, never inside one."
+        "Tell them again; stop between rounds, never inside one."
+        self.before_train()
         if self.learn.rounds >= self.last: raise CancelFitException
 
 

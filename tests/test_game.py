@@ -225,6 +225,23 @@ def test_pictures_and_weights_are_channels_last():
     x, = next(iter(Batches(np.zeros((8, 6, 6, 3), np.uint8), bs=4)))
     assert x.is_contiguous(memory_format=torch.channels_last)
 
+def test_schedules_follow_the_rounds_also_through_a_resume(tmp_path):
+    from fastai.callback.schedule import ParamScheduler, SchedLin
+    ramp = lambda: ParamScheduler({'lr': SchedLin(0., 1e-3)})
+    whole, first, second = learner(), learner(), learner()
+    for learn in (whole, first):
+        class Kill(Callback):
+            order, run_valid = 90, False
+            def after_batch(self):
+                if learn is first and learn.rounds == 4 and not learn.moved: raise CancelFitException
+        torch.manual_seed(0)
+        with learn.no_bar(), learn.no_logging(): learn.fit_to(10, cbs=[ramp(), Kill()])
+    second.load(first.save(tmp_path/'half.pth'))
+    with second.no_bar(), second.no_logging(): second.fit_to(10, cbs=ramp())
+    np.testing.assert_allclose(whole.recorder.lrs[::2], np.arange(10) / 10 * 1e-3, rtol=1e-6)
+    np.testing.assert_allclose(second.recorder.lrs, whole.recorder.lrs[8:], rtol=1e-6)
+    assert same(everything(whole, 'generator'), everything(second, 'generator'))
+
 def test_the_average_follows_the_generator():
     learn = play(learner(cbs=EMA(decay=0.)), 3)
     assert same(list(learn.ema.game.parameters()), list(learn.game.parameters())) # no memory: equal to the present
