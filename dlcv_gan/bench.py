@@ -25,7 +25,7 @@ from .data import Batches
 from .game import DG, GameLearner, fast_dtype
 from .gan import GAN
 from .losses import non_saturating
-from .nets import DCGANDiscriminator, DCGANGenerator, R1Discriminator, R1Generator
+from .nets import DCGANDiscriminator, DCGANGenerator, R1Discriminator, R1Generator, ToyDiscriminator, ToyGenerator
 
 # %% ../nbs/42_bench.ipynb #24353307
 NETS = {'R0.DCGAN': (DCGANGenerator, DCGANDiscriminator), 'R1.GAN': (R1Generator, R1Discriminator)} # what is raced, 64x64 at the printed widths
@@ -242,7 +242,8 @@ def memory_growth(rounds: int = 1000, # how many are watched
                  ) -> dict: # rounds, mb (growth of the process or of the GPU's allocations), history_mb (the recorded rows' share)
     "What a long run of a small game adds to the memory; right in a fresh process only."
     device = torch.device(device or default_device())
-    learn = contender('learner', 'R0.DCGAN', 4, device, 4, 32).learn
+    points = Batches(torch.randn(512, 2), bs=16, device=device)
+    learn = GameLearner(DataLoaders(points, device=device), GAN(ToyGenerator(16, 32), ToyDiscriminator(32)), DG(1, 1))
     used = lambda: (gc.collect(), torch.cuda.memory_allocated(device) / 1e6 if device.type == 'cuda' else resident()[0])[1]
     with learn.no_bar(), learn.no_logging():
         learn.fit_rounds(settle)
@@ -258,7 +259,7 @@ def in_fresh_process(function: str, # name of a function of this module
                     ): # what it returned
     "Call a function of this module in a new Python process."
     code = f'import json, sys; from dlcv_gan import bench; print(json.dumps(bench.{function}(**json.loads(sys.argv[1]))))'
-    run = subprocess.run([sys.executable, '-W', 'ignore', '-c', code, json.dumps(kwargs)], capture_output=True, text=True)
+    run = subprocess.run([sys.executable, '-c', code, json.dumps(kwargs)], capture_output=True, text=True)
     if run.returncode: raise RuntimeError(f'measuring {function}({kwargs}) in a process of its own failed (exit code {run.returncode}): {(run.stderr.strip().splitlines() or ["it was killed"])[-1]}')
     return json.loads(run.stdout.splitlines()[-1])
 
@@ -354,4 +355,4 @@ def bench(nets: tuple = tuple(NETS), # which, keys of `NETS`
     return Bench(pd.DataFrame(rows), pd.DataFrame(peaks), growth, machine(device))
 
 
-QUICK = dict(bss=(8,), rounds=2, laps=3, width=32) # what `dlcv_gan bench --quick` changes: two minutes on two cores
+QUICK = dict(bss=(16,), rounds=1, laps=5, width=16) # what `dlcv_gan bench --quick` changes: two minutes on two cores

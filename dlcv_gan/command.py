@@ -462,7 +462,9 @@ def _complain(message):
 class Parser(argparse.ArgumentParser):
     "argparse with one-line errors and help pages that keep their examples' lines."
     def __init__(self, *args, **kwargs): super().__init__(*args, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
-    def error(self, message):
+    def error(self,
+              message, # what is wrong with the flags
+             ):
         "Say what is wrong and where help is."
         _complain(f'{message} (see: {self.prog} --help)')
         sys.exit(2)
@@ -563,7 +565,7 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     p.add_argument('--json', action='store_true', help='one JSON object on stdout')
 
     p = sub('bench', _bench, 'images per second and peak memory of a D+G round, four ways', ['dlcv_gan bench --quick', 'dlcv_gan bench --nets R0.DCGAN --bs 16 32 64 --json'])
-    p.add_argument('--quick', action='store_true', help='nets of width 32, batch 8, few rounds: a minute or two')
+    p.add_argument('--quick', action='store_true', help='nets of width 16, batch 16: two minutes')
     p.add_argument('--nets', nargs='+', metavar='NAME', help='R0.DCGAN, R1.GAN (default both)')
     p.add_argument('--bs', nargs='+', type=int, help='batch sizes (default 16 64)')
     p.add_argument('--rounds', type=int, help='timed rounds a block')
