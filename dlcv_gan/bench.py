@@ -242,6 +242,7 @@ def memory_growth(rounds: int = 1000, # how many are watched
                  ) -> dict: # rounds, mb (growth of the process or of the GPU's allocations), history_mb (the recorded rows' share)
     "What a long run of a small game adds to the memory; right in a fresh process only."
     device = torch.device(device or default_device())
+    torch.set_num_threads(1) # tiny nets: threads would only wait for each other
     points = Batches(torch.randn(512, 2), bs=16, device=device)
     learn = GameLearner(DataLoaders(points, device=device), GAN(ToyGenerator(16, 32), ToyDiscriminator(32)), DG(1, 1))
     used = lambda: (gc.collect(), torch.cuda.memory_allocated(device) / 1e6 if device.type == 'cuda' else resident()[0])[1]
@@ -355,4 +356,4 @@ def bench(nets: tuple = tuple(NETS), # which, keys of `NETS`
     return Bench(pd.DataFrame(rows), pd.DataFrame(peaks), growth, machine(device))
 
 
-QUICK = dict(bss=(16,), rounds=1, laps=5, width=16) # what `dlcv_gan bench --quick` changes: two minutes on two cores
+QUICK = dict(bss=(16,), rounds=1, laps=3, width=16) # what `dlcv_gan bench --quick` changes: two minutes on two cores
