@@ -55,21 +55,24 @@ def adapt_output(output: dict, widgets: bool) -> dict:
     data = output.get('data', {})
     if 'text/html' in data:
         data['text/html'] = re.sub(r'<link[^>]*href=["\']https?:[^>]*>|<script[^>]*src=["\']https?:[^>]*>\s*</script>', '', ''.join(data['text/html']))
-    if not widgets and data.pop('application/vnd.jupyter.widget-view+json', None):
+    if not widgets and 'application/vnd.jupyter.widget-view+json' in data:
+        del data['application/vnd.jupyter.widget-view+json']
         data['text/plain'] = 'Sliders live here: open the notebook (`make lab`).'
     return output
 
 
-def adapt_code(cell: dict, widgets: bool) -> dict | None:
-    "A code cell without its directives; None when it is hidden."
+def adapt_code(cell: dict, widgets: bool, fold: bool = False) -> dict | None:
+    "A code cell without its directives; None when it is hidden; long exported code folded where the page is no lesson."
     source = ''.join(cell['source'])
     said = {k: v.strip(' :').lower() for k, v in DIRECTIVE.findall(source)}
     source = '\n'.join(x for x in DIRECTIVE.sub('', source).split('\n') if not re.search(r'#\|\s*hide_line', x)).strip('\n')
     if {'hide', 'default_exp'} & said.keys() or not source.strip(): return None
     tags = ['remove-input'] * (said.get('echo') == 'false' or 'hide_input' in said)
     tags += ['remove-output'] * (said.get('output') == 'false' or 'hide_output' in said)
-    if 'export' in said and source.count('\n') > 40 and not cell['outputs']: tags.append('hide-input')
-    return {**cell, 'source': source, 'metadata': {'tags': tags}, 'outputs': [adapt_output(o, widgets) for o in cell['outputs']]}
+    metadata, lines = {'tags': tags}, source.count('\n') + 1
+    if fold and 'export' in said and lines > 40 and not cell['outputs']:
+        metadata = {'tags': [*tags, 'hide-input'], 'mystnb': {'code_prompt_show': f'The source, {lines} lines', 'code_prompt_hide': 'Fold the source'}}
+    return {**cell, 'source': source, 'metadata': metadata, 'outputs': [adapt_output(o, widgets) for o in cell['outputs']]}
 
 
 # ---- API cards
@@ -95,10 +98,11 @@ def card(symbol, targets: dict, depth: int = 0) -> str:
     if kind == 'property': options, signature = [f':type: {json.dumps(symbol.returns.type)}'] if symbol.returns else [], ''
     if kind != symbol.kind: options.append(f':{symbol.kind}:')
     fence, members = ':' * (6 - depth), ''.join(card(m, targets, depth + 1) for m in symbol.members)
-    bases = [f'{{py:obj}}`{b} <{targets[b]}>`' if b in targets else f'`{b}`' for b in symbol.bases]
+    bases = [doc_links(f'`{b}`', targets) for b in symbol.bases]
+    value = f'```python\n{symbol.name} = {symbol.signature}\n```\n' if kind == 'data' and not options else ''
     lines = [f'{fence}{{py:{kind}}} {symbol.name if depth == 0 else symbol.name.split(".")[-1]}{signature}', *options, '',
              f'[source]({SOURCES}/{symbol.module.replace(".", "/")}.py#L{symbol.line}){{.source}}', '',
-             doc_links(symbol.doc, targets), '', *([f'*Is a* {", ".join(bases)}.', ''] if bases else []),
+             doc_links(symbol.doc, targets), '', value, *([f'*Is a* {", ".join(bases)}.', ''] if bases else []),
              doc_links(parameter_table(symbol), targets), members, fence, '']
     return '\n'.join(lines)
 
@@ -127,12 +131,12 @@ def all_targets(modules: dict) -> dict:
 def markdown_cell(text: str) -> dict: return dict(cell_type='markdown', metadata={}, source=text)
 
 
-def page(nb: dict, targets: dict, symbols: list = (), module: str = '', widgets: bool = False) -> dict:
+def page(nb: dict, targets: dict, symbols: list = (), module: str = '', widgets: bool = False, fold: bool = False) -> dict:
     "A notebook as the site shows it."
     cells = []
     for i, c in enumerate(nb['cells']):
         text = ''.join(c['source'])
-        if c['cell_type'] == 'code': c = adapt_code(c, widgets)
+        if c['cell_type'] == 'code': c = adapt_code(c, widgets, fold)
         else: c = {**c, 'source': adapt_markdown(adapt_title(text) if i == 0 else text, targets)}
         if c: cells.append(c)
     cells += map(markdown_cell, reference(list(symbols), module, targets))
@@ -140,10 +144,10 @@ def page(nb: dict, targets: dict, symbols: list = (), module: str = '', widgets:
     return dict(nb, cells=cells, metadata=metadata, nbformat=4, nbformat_minor=4)
 
 
-def contents(names: list[str]) -> str:
-    "The sidebar: one hidden table of contents for each room."
-    rooms = {'Start here': ['self', *(n for n in names if not n[0].isdigit() and n != 'index')]}
-    rooms |= {title: [n for n in names if n.startswith(digit)] for digit, title in ROOMS.items()}
+def contents(titles: dict) -> str:
+    "The sidebar: one hidden table of contents for each room, notebooks with their numbers; `titles` is page -> title."
+    rooms = {'Start here': ['self', *(n for n in titles if not n[0].isdigit() and n != 'index')]}
+    rooms |= {room: [f'{n[:2]}  {t} <{n}>' for n, t in titles.items() if n.startswith(digit)] for digit, room in ROOMS.items()}
     return '\n'.join(f'```{{toctree}}\n:hidden:\n:caption: {title}\n\n' + '\n'.join(members) + '\n```\n' for title, members in rooms.items() if members)
 
 
@@ -158,14 +162,14 @@ def write_pages(nbs: Path, package: Path, to: Path):
     widgets = any('widgets' in nb['metadata'] for nb in books.values()) and vendor_widgets()
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir(parents=True)
-    names = list(books)
+    titles = {n: re.match(r'#?\s*(.*)', ''.join(nb['cells'][0]['source']))[1] for n, nb in books.items()}
     if (ROOT/'CONTRIBUTING.md').exists():
         text = re.sub(r'\]\(nbs/(\w+\.ipynb)', r'](\1', (ROOT/'CONTRIBUTING.md').read_text(encoding='utf-8'))
         (to/'CONTRIBUTING.md').write_text(re.sub(r'\]\((?!\w+:|#|\w+\.ipynb)([^)\s]+)\)', rf']({SOURCES}/\1)', text), encoding='utf-8')
-        names.append('CONTRIBUTING')
+        titles['CONTRIBUTING'] = 'Contributing'
     for name, nb in books.items():
-        nb = page(nb, targets, symbols.get(name, []), f"{package.name}.{module.get(name)}", widgets)
-        if name == 'index': nb['cells'].append(markdown_cell(contents(names)))
+        nb = page(nb, targets, symbols.get(name, []), f"{package.name}.{module.get(name)}", widgets, name[0] in '04')
+        if name == 'index': nb['cells'].append(markdown_cell(contents(titles)))
         (to/f'{name}.ipynb').write_text(json.dumps(nb), encoding='utf-8')
 
 

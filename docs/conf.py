@@ -31,11 +31,12 @@ copybutton_exclude = '.linenos, .gp, .go'
 
 html_theme = 'pydata_sphinx_theme'
 html_title = project
+html_favicon = '_static/two-players.svg'
 html_show_sourcelink = False
 html_copy_source = False
 html_sidebars = {'**': ['rooms.html']}
 html_theme_options = dict(
-    logo=dict(text=project), navbar_center=[], navbar_end=['theme-switcher', 'navbar-icon-links'], navbar_persistent=['search-button'],
+    logo=dict(text=project, image_light='_static/two-players.svg', image_dark='_static/two-players.svg', alt_text=''), navbar_center=[], navbar_end=['theme-switcher', 'navbar-icon-links'], navbar_persistent=['search-button'],
     icon_links=[dict(name='Repository', url=cfg['git_url'], icon='fa-brands fa-github')],
     show_toc_level=2, navigation_with_keys=False, footer_start=['copyright'], footer_end=[], pygments_light_style='tango',
     secondary_sidebar_items=['page-toc'], show_prev_next=True)
