@@ -54,7 +54,7 @@ class A:
     assert targets['A.go'] == targets[symbols[2].full_name + '.go'] == symbols[2].full_name + '.go'
 
 def test_rooms_by_the_first_digit():
-    rooms = build.contents(['00_data', '10_vae', '20_study', '40_systems', 'index', 'CONTRIBUTING']).split(':caption: ')[1:]
+    rooms = build.contents({n: f'About {n}' for n in ('00_data', '10_vae', '20_study', '40_systems', 'index', 'CONTRIBUTING')}).split(':caption: ')[1:]
     assert [r.split('\n')[0] for r in rooms] == ['Start here', 'Assignments', 'Studies', 'Library', 'The doors']
     assert 'self\nCONTRIBUTING' in rooms[0] and '10_vae' in rooms[1] and '00_data' in rooms[3]
 
