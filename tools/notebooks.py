@@ -4,11 +4,12 @@
     python tools/notebooks.py check [NB ...]    fail where a notebook's code is not what its outputs were made by
     python tools/notebooks.py readme            write README.md from nbs/index.ipynb, pictures included
 """
-import base64, hashlib, json, os, re, subprocess, sys, time
+import base64, hashlib, io, json, os, re, subprocess, sys, time
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 NBS = ROOT/'nbs'
@@ -26,6 +27,15 @@ def save(nb, path: Path):
     os.replace(tmp, path)
 
 
+def slim(nb, limit: int = 60_000):
+    "Keep pictures of faces as JPEG, a fifth of their PNG: a notebook must stay under 1 MB. Small ones (curves, mostly) stay as they are."
+    for data in (o['data'] for c in nb.cells for o in c.get('outputs', []) if len(o.get('data', {}).get('image/png', '')) > limit):
+        jpeg = io.BytesIO()
+        Image.open(io.BytesIO(base64.b64decode(data['image/png']))).convert('RGB').save(jpeg, 'JPEG', quality=88)
+        text = base64.b64encode(jpeg.getvalue()).decode()
+        if len(text) < len(data['image/png']): data['image/jpeg'] = text; del data['image/png']
+
+
 def run(path: Path):
     "Execute every cell top to bottom in a new kernel; on an error the file is left as it was."
     os.environ.setdefault('PYTHONWARNINGS', 'ignore') # other people's deprecations are no part of a lesson
@@ -34,6 +44,7 @@ def run(path: Path):
         if c.cell_type == 'code': c.outputs, c.execution_count = [], None
     NotebookClient(nb, timeout=3600, kernel_name='python3', resources={'metadata': {'path': str(NBS)}},
                    store_widget_state=True).execute()
+    slim(nb)
     nb.metadata['executed'] = dict(code=fingerprint(nb), scale=os.environ.get('DLCV_GAN_SCALE', 'laptop'), seconds=round(time.time() - start))
     save(nb, path)
     subprocess.run(['nbdev_clean', '--fname', str(path)], check=True, cwd=ROOT)
@@ -64,9 +75,10 @@ def readme():
         if code and not re.search(r'(?m)^#\|\s*echo:\s*false', c.source): out.append(f'```python\n{code}\n```')
         for j, o in enumerate(c.outputs):
             data = o.get('data', {})
-            if 'image/png' in data:
-                name = f'{c.id}-{j}.png'
-                (pics/name).write_bytes(base64.b64decode(data['image/png']))
+            kind = next((k for k in ('image/png', 'image/jpeg') if k in data), None)
+            if kind:
+                name = f"{c.id}-{j}.{kind.removeprefix('image/')}"
+                (pics/name).write_bytes(base64.b64decode(data[kind]))
                 out.append(f'![](docs/readme/{name})')
             elif o.output_type == 'stream' or 'text/plain' in data:
                 out.append('```\n' + (o.get('text') or data.get('text/plain')).rstrip() + '\n```')
