@@ -1,5 +1,6 @@
 "Readers, decoding and the cache: formats, faults, and what a killed or crowded run leaves behind."
-import os, shutil, signal, subprocess, sys, time, warnings
+import gzip, hashlib, http.server, multiprocessing, os, pickle, shutil, struct, tarfile, threading, time, unicodedata, warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from PIL import Image
+from torchvision.datasets import CIFAR10, MNIST, CelebA, FakeData, ImageFolder
+from torchvision.transforms import ToTensor
+from torchvision.transforms.functional import resize
 
-from dlcv_gan.data import (ANIME_TAGS, EYES, HAIR, Listing, Pictures, cache_pictures, from_torchvision, in_test_split, open_pictures, read_anime,
-                           read_celeba, read_folder, read_hw4, read_tag_lines, to_float, to_uint8, torchvision_pictures)
+from dlcv_gan.data import (ANIME_TAGS, EYES, HAIR, Listing, Pictures, cache_pictures, from_torchvision, in_test_split, open_pictures,
+                           read_anime, read_celeba, read_folder, read_hw4, read_tag_lines, to_float, to_uint8, torchvision_pictures)
 
 SHARED = Path(__file__).resolve().parents[2]/'shared'/'data'
 
@@ -66,8 +70,8 @@ def test_labels_follow_names_not_order(tmp_path):
     assert pictures.names == names and [int(p[0, 0, 0]) for p in pictures.images] == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize('mangle', [lambda t: '\ufeff' + t, lambda t: t.replace('\n', '\r\n'), lambda t: t.rstrip('\n'), lambda t: t + '\n\n',
-                                    lambda t: t.replace(',', ' , ')])
+@pytest.mark.parametrize('mangle', [lambda t: '\ufeff' + t, lambda t: t.replace('\n', '\r\n'), lambda t: t.rstrip('\n'),
+                                    lambda t: t + '\n\n', lambda t: t.replace(',', ' , ')])
 def test_hw4_tolerates_spreadsheet_quirks(tmp_path, mangle):
     hw4(tmp_path, ['a.png,0,1', 'b.png,1,0'])
     table = tmp_path/'train.csv'
@@ -76,7 +80,6 @@ def test_hw4_tolerates_spreadsheet_quirks(tmp_path, mangle):
 
 
 def test_names_with_blanks_commas_and_accents(tmp_path):
-    import unicodedata
     hw4(tmp_path, ['"a, b.png",0,1', f'{unicodedata.normalize("NFC", "é 臉")}.png,1,0'],
         write=['a, b.png', unicodedata.normalize('NFD', 'é 臉') + '.png'])
     assert read_hw4(tmp_path).labels.tolist() == [[0, 1], [1, 0]]
@@ -169,7 +172,8 @@ def test_celeba_hq_and_kaggle_names(tmp_path):
     for i in range(3): dot(tmp_path/f'k/img_align_celeba/img_align_celeba/{i}.jpg')
     (tmp_path/'k/list_attr_celeba.csv').write_text('image_id,Bald\n0.jpg,-1\n1.jpg,1\n2.jpg,-1\n')
     (tmp_path/'k/list_eval_partition.csv').write_text('image_id,partition\n0.jpg,0\n1.jpg,0\n2.jpg,2\n')
-    assert read_celeba(tmp_path/'k').labels.tolist() == [[0], [1]] and [f.name for f in read_celeba(tmp_path/'k', 'test').files] == ['2.jpg']
+    assert read_celeba(tmp_path/'k').labels.tolist() == [[0], [1]]
+    assert [f.name for f in read_celeba(tmp_path/'k', 'test').files] == ['2.jpg']
 
 
 def test_celeba_partition(tmp_path):
@@ -247,7 +251,8 @@ def tags(listing): return {f.stem: [t for t, b in zip(listing.attributes, bits) 
 
 
 def test_anime_attribute_order():
-    assert len(HAIR) == 12 and len(EYES) == 11 and ANIME_TAGS[0] == 'orange hair' and ANIME_TAGS[11] == 'blonde hair' and ANIME_TAGS[12] == 'gray eyes'
+    assert len(HAIR) == 12 and len(EYES) == 11
+    assert ANIME_TAGS[0] == 'orange hair' and ANIME_TAGS[11] == 'blonde hair' and ANIME_TAGS[12] == 'gray eyes'
 
 
 @pytest.mark.parametrize('row,want', [
@@ -256,7 +261,8 @@ def test_anime_attribute_order():
     ('long hair:1\tshort hair:2\tblue hair:1\tgray eyes:2', ['blue hair', 'gray eyes']),
     ('blue hair:1\t11eyes:7\tbicolored eyes:1\tgray eyes:2', ['blue hair', 'gray eyes']),
     ('a: b:7\tx, y:1\tblue hair:1\tgray eyes:2', ['blue hair', 'gray eyes']),
-    ('blue hair:1\tpink hair:2\tgray eyes:2', None), ('blue hair:1', None), ('gray eyes:2', None), ('messy hair:1\tgray eyes:1', None), ('tail:1', None)])
+    ('blue hair:1\tpink hair:2\tgray eyes:2', None),
+    ('blue hair:1', None), ('gray eyes:2', None), ('messy hair:1\tgray eyes:1', None), ('tail:1', None)])
 def test_tags_clean_rule(tmp_path, row, want):
     listing = read_anime(anime(tmp_path, f'0,{row}\n1,white hair:1\taqua eyes:1\n2,white hair:1\taqua eyes:1'), 'all')
     assert tags(listing).get('0') == want and listing.dropped == (want is None) and listing.skipped == []
@@ -273,7 +279,7 @@ def test_anime_phrases(tmp_path, table):
 
 
 def test_anime_one_hot(tmp_path):
-    rows = [','.join([str(i), *('1' if e == EYES[i] else '0' for e in EYES), *('1' if h == HAIR[-1-i] else '0' for h in HAIR)]) for i in range(3)]
+    rows = [','.join([str(i), *(str(int(e == EYES[i])) for e in EYES), *(str(int(h == HAIR[-1-i])) for h in HAIR)]) for i in range(3)]
     anime(tmp_path, '\n'.join(rows), 'preprocessed/label.csv', folder='preprocessed')
     assert tags(read_anime(tmp_path, 'all')) == {str(i): [f'{HAIR[-1-i]} hair', f'{EYES[i]} eyes'] for i in range(3)}
     (tmp_path/'preprocessed/label.csv').write_text('\n'.join(rows).replace('1,0,0', '1,1,0', 1))
@@ -317,8 +323,8 @@ def test_real_testing_text():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.none() | st.sampled_from(HAIR), st.none() | st.sampled_from(EYES), st.booleans()).filter(lambda t: t[0] or t[1]), min_size=1, max_size=8),
-       st.booleans(), st.sampled_from(['\n', '\r\n']))
+@given(st.lists(st.tuples(st.none() | st.sampled_from(HAIR), st.none() | st.sampled_from(EYES), st.booleans())
+                .filter(lambda t: t[0] or t[1]), min_size=1, max_size=8), st.booleans(), st.sampled_from(['\n', '\r\n']))
 def test_tag_lines_round_trip(tmp_path_factory, wishes, newline, end):
     lines = []
     for i, (h, e, swap) in enumerate(wishes):
@@ -329,8 +335,10 @@ def test_tag_lines_round_trip(tmp_path_factory, wishes, newline, end):
     assert read_tag_lines(path) == [(str(i), h, e) for i, (h, e, _) in enumerate(wishes)]
 
 
-@pytest.mark.parametrize('text,says', [('1,blue hair\n2,purpel hair', ['line 2', "'purple'"]), ('1,blue hair\n1,red eyes', ['line 2', 'twice']), ('blue hair', ['line 1', 'id']),
-                                       ('../x,blue hair', ['line 1', 'id']), ('1,', ['line 1']), ('', ['no lines']), ('1,yellow hair', ['line 1', "'yellow'"])])
+@pytest.mark.parametrize('text,says', [
+    ('1,blue hair\n2,purpel hair', ['line 2', "'purple'"]),
+    ('1,blue hair\n1,red eyes', ['line 2', 'twice']), ('blue hair', ['line 1', 'id']),
+    ('../x,blue hair', ['line 1', 'id']), ('1,', ['line 1']), ('', ['no lines']), ('1,yellow hair', ['line 1', "'yellow'"])])
 def test_tag_line_faults(tmp_path, text, says):
     (tmp_path/'t.txt').write_text(text); fails(read_tag_lines, tmp_path/'t.txt', says=['t.txt', *says] if text else says)
 
@@ -352,7 +360,8 @@ def pixel(path, n=8, **kwargs):
 
 
 @pytest.mark.parametrize('mode,colour,want', [
-    ('L', 100, (100,)*3), ('1', 1, (255,)*3), ('LA', (0, 0), (255,)*3), ('RGBA', (255, 0, 0, 0), (255,)*3), ('RGBA', (200, 0, 0, 255), (200, 0, 0)),
+    ('L', 100, (100,)*3), ('1', 1, (255,)*3), ('LA', (0, 0), (255,)*3), ('RGBA', (255, 0, 0, 0), (255,)*3),
+    ('RGBA', (200, 0, 0, 255), (200, 0, 0)),
     ('RGBA', (0, 0, 0, 128), (127,)*3), ('P', 0, None), ('I;16', 65535, (255,)*3), ('I;16', 257*77, (77,)*3), ('I', 257*77, (77,)*3)])
 def test_modes(tmp_path, mode, colour, want):
     if mode == 'P': picture, want = Image.new('RGB', (8, 8), (10, 200, 30)).convert('P', palette=Image.Palette.ADAPTIVE), (10, 200, 30)
@@ -388,7 +397,6 @@ def test_crop_and_odd_sizes(tmp_path):
 
 
 def test_resize_agrees_with_torchvision(tmp_path):
-    from torchvision.transforms.functional import resize
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)); noise.save(tmp_path/'n.png')
     assert np.array_equal(pixel(tmp_path/'n.png', 16, crop='resize'), np.asarray(resize(noise, [16, 16])))
 
@@ -413,7 +421,7 @@ def test_cache_is_used_and_is_what_decoding_gives(folder):
 
 def test_changed_picture_size_or_crop_makes_a_new_cache(folder):
     listing = read_folder(folder, 'all')
-    cache_pictures(listing, 8, progress=False); cache_pictures(listing, 4, progress=False); cache_pictures(listing, 8, 'resize', progress=False)
+    for size, crop in [(8, 'centre'), (4, 'centre'), (8, 'resize')]: cache_pictures(listing, size, crop, progress=False)
     assert len(list((folder/'.dlcv_gan_cache').rglob('*.npy'))) == 3
     dot(folder/'3.png', 99); os.utime(folder/'3.png', ns=(1, 1))
     assert cache_pictures(read_folder(folder, 'all'), 8, progress=False).images[3, 0, 0, 0] == 99
@@ -453,19 +461,38 @@ def test_all_broken(tmp_path):
     fails(cache_pictures, Listing([]), says=['no picture'])
 
 
-def test_killed_build_leaves_no_cache_and_the_next_run_works(tmp_path):
-    for i in range(3000): dot(tmp_path/f'in/{i}.png', i%256, 32)
-    code = f"from dlcv_gan.data import *; cache_pictures(read_folder(r'{tmp_path/'in'}', 'all'), 256, cache=r'{tmp_path/'c'}', progress=False)"
-    child = subprocess.Popen([sys.executable, '-c', code])
-    while not list((tmp_path/'c').glob('*.building/images.npy')) and child.poll() is None: time.sleep(.01)
-    child.send_signal(signal.SIGKILL); child.wait()
-    left = [p.suffix for p in (tmp_path/'c').iterdir() if p.is_dir()]
-    assert left == ['.building'], 'the child finished before it was killed'
-    listing = read_folder(tmp_path/'in', 'all')
-    pictures = cache_pictures(Listing(listing.files[:9], root=listing.root), 8, cache=tmp_path/'c', progress=False)
-    assert len(pictures) == 9
-    pictures = cache_pictures(listing, 256, cache=tmp_path/'c', progress=False)
-    assert len(pictures) == 3000 and not list((tmp_path/'c').glob('*.building'))
+def child(f, *args):
+    "A process of its own, forked so that nothing has to be imported again."
+    if 'fork' not in multiprocessing.get_all_start_methods(): pytest.skip('this system cannot fork')
+    process = multiprocessing.get_context('fork').Process(target=f, args=args)
+    process.start()
+    return process
+
+
+def build(folder, cache, size=64): cache_pictures(read_folder(folder, 'all'), size, cache=cache, progress=False)
+
+
+def test_killed_build_leaves_no_cache_and_the_next_run_works(folder, tmp_path):
+    builder = None
+    (folder/'3.png').unlink(); os.mkfifo(folder/'3.png')                # nobody writes into this pipe: decoding waits there for ever
+    try:
+        builder = child(build, folder, tmp_path/'c')
+        while not list((tmp_path/'c').glob('*.building/images.npy')): assert builder.is_alive(); time.sleep(.01)
+    finally:
+        if builder: builder.kill(); builder.join()
+    assert [p.suffix for p in (tmp_path/'c').iterdir() if p.is_dir()] == ['.building']
+    (folder/'3.png').unlink(); dot(folder/'3.png', 30)
+    pictures = cache_pictures(read_folder(folder, 'all'), 64, cache=tmp_path/'c', progress=False)
+    assert [int(p[0, 0, 0]) for p in pictures.images] == [0, 10, 20, 30, 40, 50]
+
+
+def test_ruin_of_the_same_cache_is_cleared(folder):
+    build(folder, folder/'c')
+    done, = (folder/'c').glob('*-64')
+    done.rename(done.with_suffix('.building'))                          # a build that was killed before its last step
+    (done.with_suffix('.building')/'images.npy').write_bytes(b'half')
+    build(folder, folder/'c')
+    assert [p.name for p in (folder/'c').iterdir() if p.is_dir()] == [done.name]
 
 
 def test_damaged_cache_is_rebuilt(folder):
@@ -477,11 +504,12 @@ def test_damaged_cache_is_rebuilt(folder):
 
 
 def test_two_builders_share_one_build(tmp_path):
-    for i in range(300): dot(tmp_path/f'in/{i}.png', i%256, 64)
-    code = f"from dlcv_gan.data import *; p = cache_pictures(read_folder(r'{tmp_path/'in'}', 'all'), 64, progress=False); print(p.images.sum(), end='')"
-    children = [subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    sums = {c.communicate()[0] for c in children}
-    assert sums == {str(sum(i%256 for i in range(300))*64*64*3)} and len(list((tmp_path/'in/.dlcv_gan_cache').rglob('images.npy'))) == 1
+    for i in range(300): dot(tmp_path/f'in/{i}.png', i%256)
+    builders = [child(build, tmp_path/'in', tmp_path/'c') for _ in range(3)]
+    for b in builders: b.join()
+    assert [b.exitcode for b in builders] == [0, 0, 0] and len(list((tmp_path/'c').rglob('images.npy'))) == 1
+    pictures = cache_pictures(read_folder(tmp_path/'in', 'all'), 64, cache=tmp_path/'c', progress=False)
+    assert [int(p[0, 0, 0]) for p in pictures.images] == [i%256 for i in range(300)]
 
 
 def test_full_disk_names_the_bytes_and_leaves_nothing(folder):
@@ -489,10 +517,12 @@ def test_full_disk_names_the_bytes_and_leaves_nothing(folder):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))      # a write past this fails as on a full disk
-        fails(cache_pictures, read_folder(folder, 'all'), 256, progress=False, kind=OSError, says=[f'{6*256*256*3 + 4096:,} bytes', 'Make room'])
+        fails(cache_pictures, read_folder(folder, 'all'), 256, progress=False, kind=OSError,
+              says=[f'{6*256*256*3 + 4096:,} bytes', 'Make room'])
     finally: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not [f for f in (folder/'.dlcv_gan_cache').iterdir() if f.is_dir()]
-    fails(cache_pictures, read_folder(folder, 'all'), 10**7, progress=False, kind=OSError, says=[f'{6*10**14*3 + 4096:,} bytes'])   # asked beforehand
+    need = f'{6*10**14*3 + 4096:,} bytes'                                  # more than any disk: refused before the first picture
+    fails(cache_pictures, read_folder(folder, 'all'), 10**7, progress=False, kind=OSError, says=[need])
 
 
 def test_where_caches_go(folder, tmp_path, monkeypatch):
@@ -503,12 +533,15 @@ def test_where_caches_go(folder, tmp_path, monkeypatch):
     monkeypatch.delenv('DLCV_GAN_CACHE'); monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path/'home'))
     (folder/'.dlcv_gan_cache').write_text('a file stands where the folder should go')
     cache_pictures(listing, 8, progress=False); assert list((tmp_path/'home/dlcv_gan').rglob('*.npy'))
-    (tmp_path/'file').write_text(''); fails(cache_pictures, listing, 8, cache=tmp_path/'file', progress=False, kind=OSError, says=['cache='])
+    (tmp_path/'file').write_text('')
+    fails(cache_pictures, listing, 8, cache=tmp_path/'file', progress=False, kind=OSError, says=['cache='])
 
 
 # --- Pictures and the one door
 
-def pictures(n=5): return Pictures(np.arange(n*48, dtype=np.uint8).reshape(n, 4, 4, 3), np.eye(n, 3, dtype=np.uint8), ['Male', 'Smiling', 'Young'], [f'{i}.png' for i in range(n)])
+def pictures(n=5):
+    images, labels = np.arange(n*48, dtype=np.uint8).reshape(n, 4, 4, 3), np.eye(n, 3, dtype=np.uint8)
+    return Pictures(images, labels, ['Male', 'Smiling', 'Young'], [f'{i}.png' for i in range(n)])
 
 
 def test_pictures_slices_and_columns():
@@ -516,9 +549,11 @@ def test_pictures_slices_and_columns():
     assert len(p) == 5 and torch.equal(p.tensor(2), to_float(p.images[2:3])[0]) and p.tensor(0).shape == (3, 4, 4)
     x, y = p[1]
     assert torch.equal(x, p.tensor(1)) and y.tolist() == [0., 1., 0.] and y.dtype == torch.float32
-    for index, want in [(slice(1, 4), [1, 2, 3]), ([3, 0], [3, 0]), (np.array([1, 0, 0, 0, 1], bool), [0, 4]), (slice(None, None, -2), [4, 2, 0]), ([], [])]:
+    mask = np.array([1, 0, 0, 0, 1], bool)
+    for index, want in [(slice(1, 4), [1, 2, 3]), ([3, 0], [3, 0]), (mask, [0, 4]), (slice(None, None, -2), [4, 2, 0]), ([], [])]:
         q = p[index]
-        assert q.names == [f'{i}.png' for i in want] and np.array_equal(q.images, p.images[want]) and np.array_equal(q.labels, p.labels[want])
+        assert q.names == [f'{i}.png' for i in want]
+        assert np.array_equal(q.images, p.images[want]) and np.array_equal(q.labels, p.labels[want])
     assert p.with_attributes(['Young', 'Male']).labels[:3].tolist() == [[0, 1], [0, 0], [1, 0]]
     fails(p.with_attributes, ['smiling'], says=["'Smiling'"])
     fails(p.with_attributes, ['Hat'], says=['Male, Smiling, Young'])
@@ -546,10 +581,6 @@ def test_the_door_recognises_layouts(tmp_path):
 
 # --- torchvision
 
-import gzip, hashlib, http.server, pickle, struct, tarfile, threading
-from torchvision.datasets import CIFAR10, MNIST, CelebA, FakeData
-
-
 def idx(array): return struct.pack(f'>BBBB{array.ndim}I', 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
@@ -562,7 +593,6 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def served(tmp_path, monkeypatch):
     "A folder behind a real HTTP server on this machine."
-    from functools import partial
     monkeypatch.setenv('no_proxy', '127.0.0.1'); (tmp_path/'www').mkdir(); Quiet.served.clear()
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(tmp_path/'www')))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -573,7 +603,8 @@ def served(tmp_path, monkeypatch):
 def tiny_mnist(folder, url):
     rng, resources = np.random.default_rng(0), []
     for part, n in (('train', 12), ('t10k', 5)):
-        for kind, array in (('images-idx3', rng.integers(0, 256, (n, 28, 28), np.uint8)), ('labels-idx1', (np.arange(n)%10).astype(np.uint8))):
+        images, labels = rng.integers(0, 256, (n, 28, 28), np.uint8), (np.arange(n)%10).astype(np.uint8)
+        for kind, array in (('images-idx3', images), ('labels-idx1', labels)):
             data = gzip.compress(idx(array)); name = f'{part}-{kind}-ubyte.gz'
             (folder/name).write_bytes(data); resources.append((name, hashlib.md5(data).hexdigest()))
     return type('TinyMNIST', (MNIST,), dict(mirrors=[url], resources=resources))
@@ -586,14 +617,16 @@ def test_mnist_is_downloaded_checked_and_cached(served, tmp_path):
     assert p.images.shape == (12, 28, 28, 3) and p.attributes == MNIST.classes and p.labels.argmax(1).tolist() == [*range(10), 0, 1]
     assert np.array_equal(p.images[..., 0], kind(str(tmp_path/'root')).data.numpy())
     n = len(Quiet.served)
-    assert len(torchvision_pictures(kind, tmp_path/'root', 'test', 32, progress=False)) == 5 and len(Quiet.served) == n     # nothing is fetched twice
+    assert len(torchvision_pictures(kind, tmp_path/'root', 'test', 32, progress=False)) == 5
+    assert len(Quiet.served) == n                                      # nothing is fetched twice
     fails(torchvision_pictures, kind, tmp_path/'root', 'valid', says=["'valid'"])
 
 
 def test_wrong_checksum_names_the_way_by_hand(served, tmp_path):
     www, url = served
     kind = tiny_mnist(www, url); (www/'t10k-labels-idx1-ubyte.gz').write_bytes(b'half')
-    fails(torchvision_pictures, kind, tmp_path/'root', kind=OSError, says=['TinyMNIST', 'By hand', url + 't10k-labels-idx1-ubyte.gz', 'TinyMNIST/raw', 'curl -C -'])
+    says = ['TinyMNIST', 'By hand', url + 't10k-labels-idx1-ubyte.gz', 'TinyMNIST/raw', 'curl -C -']
+    fails(torchvision_pictures, kind, tmp_path/'root', kind=OSError, says=says)
     tiny_mnist(www, url)                                               # the server is mended: only what is missing is fetched
     Quiet.served.clear(); torchvision_pictures(kind, tmp_path/'root', size=28, progress=False)
     assert {Path(s).name for s in Quiet.served} == {'t10k-labels-idx1-ubyte.gz'}
@@ -609,17 +642,20 @@ def test_cifar_on_disk_format(served, tmp_path):
     folder, rng, sums = www/'cifar-10-batches-py', np.random.default_rng(1), {}
     folder.mkdir()
     def put(name, obj): (folder/name).write_bytes(pickle.dumps(obj)); sums[name] = hashlib.md5((folder/name).read_bytes()).hexdigest()
-    data = {f'data_batch_{i}': rng.integers(0, 256, (4, 3072), np.uint8) for i in range(1, 6)} | {'test_batch': rng.integers(0, 256, (4, 3072), np.uint8)}
+    data = {name: rng.integers(0, 256, (4, 3072), np.uint8) for name in [*(f'data_batch_{i}' for i in range(1, 6)), 'test_batch']}
     for name, d in data.items(): put(name, dict(data=d, labels=[0, 1, 2, 9]))
     put('batches.meta', dict(label_names=[f'c{i}' for i in range(10)]))
     with tarfile.open(www/'c.tar.gz', 'w:gz') as t: t.add(folder, 'cifar-10-batches-py')
     md5 = hashlib.md5((www/'c.tar.gz').read_bytes()).hexdigest()
-    kind = type('TinyCIFAR', (CIFAR10,), dict(url=url + 'c.tar.gz', filename='c.tar.gz', tgz_md5=md5, train_list=[[f'data_batch_{i}', sums[f'data_batch_{i}']] for i in range(1, 6)],
-                test_list=[['test_batch', sums['test_batch']]], meta=dict(filename='batches.meta', key='label_names', md5=sums['batches.meta'])))
+    listed = [[name, sums[name]] for name in data]
+    meta = dict(filename='batches.meta', key='label_names', md5=sums['batches.meta'])
+    kind = type('TinyCIFAR', (CIFAR10,), dict(url=url + 'c.tar.gz', filename='c.tar.gz', tgz_md5=md5, meta=meta,
+                                              train_list=listed[:5], test_list=listed[5:]))
     p = torchvision_pictures(kind, tmp_path/'root', size=32, progress=False)
     assert len(p) == 20 and p.attributes == [f'c{i}' for i in range(10)] and p.labels[:4].argmax(1).tolist() == [0, 1, 2, 9]
     assert np.array_equal(p.images[0].transpose(2, 0, 1).ravel(), data['data_batch_1'][0])
-    assert np.array_equal(torchvision_pictures(kind, tmp_path/'root', 'test', 32, download=False, progress=False).images[3].transpose(2, 0, 1).ravel(), data['test_batch'][3])
+    test = torchvision_pictures(kind, tmp_path/'root', 'test', 32, download=False, progress=False)
+    assert np.array_equal(test.images[3].transpose(2, 0, 1).ravel(), data['test_batch'][3])
 
 
 def test_celeba_of_torchvision(tmp_path):
@@ -637,11 +673,11 @@ def test_celeba_of_torchvision(tmp_path):
     assert p.attributes == ['Bald', 'Young'] and p.labels.tolist() == [[0, 1], [0, 1]] and p.names == rows[:2]
     assert torchvision_pictures(kind, tmp_path, 'test', 8, download=False, progress=False).labels.tolist() == [[1, 1], [0, 1]]
     assert np.array_equal(open_pictures(tmp_path, size=8, progress=False).images, p.images)      # our own reader sees the same
-    fails(torchvision_pictures, 'CelebA', tmp_path/'none', download=False, kind=OSError, says=['img_align_celeba.zip', 'drive.google.com', 'celeba'])
+    fails(torchvision_pictures, 'CelebA', tmp_path/'none', download=False, kind=OSError,
+          says=['img_align_celeba.zip', 'drive.google.com', 'celeba'])
 
 
 def test_torchvision_faults(tmp_path):
-    from torchvision.transforms import ToTensor
     fails(torchvision_pictures, 'MNISTT', tmp_path, says=["'MNIST'"])
     fails(from_torchvision, FakeData(3, transform=ToTensor()), cache=tmp_path, says=['FakeData', 'transforms'])
     p = from_torchvision(FakeData(3, (3, 9, 9), 4), 8, cache=tmp_path, progress=False)
@@ -649,9 +685,9 @@ def test_torchvision_faults(tmp_path):
 
 
 def test_image_folder_is_keyed_by_its_files(tmp_path):
-    from torchvision.datasets import ImageFolder
     for i, c in enumerate(('cat/a.png', 'dog/b.png', 'dog/c.png')): dot(tmp_path/'in'/c, i)
     p = from_torchvision(ImageFolder(tmp_path/'in'), 8, cache=tmp_path/'c', progress=False)
-    assert p.attributes == ['cat', 'dog'] and p.labels.tolist() == [[1, 0], [0, 1], [0, 1]] and p.names == ['cat/a.png', 'dog/b.png', 'dog/c.png']
+    assert p.attributes == ['cat', 'dog'] and p.labels.tolist() == [[1, 0], [0, 1], [0, 1]]
+    assert p.names == ['cat/a.png', 'dog/b.png', 'dog/c.png']
     dot(tmp_path/'in/dog/c.png', 77); os.utime(tmp_path/'in/dog/c.png', ns=(1, 1))
     assert from_torchvision(ImageFolder(tmp_path/'in'), 8, cache=tmp_path/'c', progress=False).images[2, 0, 0, 0] == 77

@@ -110,7 +110,8 @@ def test_global_random_state_is_untouched(mapped, resident):
     torch.manual_seed(1); np.random.seed(1); random.seed(1)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     dl = loader(mapped, bs=8, flip=True, rotate=10., resident=resident); first = list(dl); dl.one_batch()
-    assert torch.equal(torch.get_rng_state(), before[0]) and np.array_equal(np.random.get_state()[1], before[1]) and random.getstate() == before[2]
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1]) and random.getstate() == before[2]
     torch.manual_seed(99); np.random.seed(99)
     assert same(list(loader(mapped, bs=8, flip=True, rotate=10., resident=resident)), first)
 
@@ -155,7 +156,8 @@ def test_quarter_turns_are_exact(quarter):
 def test_turning_keeps_circles_round_and_corners_filled():
     yy, xx = torch.meshgrid(torch.arange(40.), torch.arange(60.), indexing='ij')
     disc = torch.exp(-((yy - 19.5)**2 + (xx - 29.5)**2)/80)[None, None]
-    for angle in (17., 45., 90.): assert (turn_pictures(disc, torch.tensor([angle])) - disc).abs().max() < .02     # an ellipse would not map onto itself
+    for angle in (17., 45., 90.):                                        # an ellipse would not map onto itself
+        assert (turn_pictures(disc, torch.tensor([angle])) - disc).abs().max() < .02
     assert turn_pictures(torch.ones(1, 3, 9, 9), torch.tensor([33.])).min() > .999
     bar = torch.exp(-((yy - 19.5)**2/80 + (xx - 29.5)**2/9))[None, None]; there = turn_pictures(bar, torch.tensor([20.]))
     assert (there - bar).abs().max() > .2 and (turn_pictures(there, torch.tensor([-20.])) - bar).abs().max() < .06
@@ -230,7 +232,8 @@ def test_a_learner_trains_validates_and_predicts():
     from fastai.learner import Learner
     from fastai.losses import BCEWithLogitsLossFlat
     train = Pictures(pictures(24), (np.arange(24)[:, None]%2).astype(np.uint8), ['odd']); valid = train[:10]
-    learn = Learner(picture_loaders(train, valid, bs=8, valid_bs=4, device='cpu', flip=True), torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(108, 1)), BCEWithLogitsLossFlat())
+    dls = picture_loaders(train, valid, bs=8, valid_bs=4, device='cpu', flip=True)
+    learn = Learner(dls, torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(108, 1)), BCEWithLogitsLossFlat())
     learn.remove_cb(ProgressCallback)
     with learn.no_logging(): learn.fit(2, 1e-3)
     assert learn.dls.train.position == 6 and len(learn.recorder.losses) == 6 and np.isfinite(learn.recorder.values[-1]).all()
