@@ -95,7 +95,7 @@ _SKINS = np.float32([(252, 226, 205), (247, 211, 183), (240, 196, 160), (226, 17
 _BLACK = np.float32([(34, 28, 30), (24, 24, 32), (44, 34, 32)])/255
 _BLOND = np.float32([(238, 206, 128), (222, 182, 102), (247, 226, 168)])/255
 _BROWN = np.float32([(104, 64, 36), (130, 84, 50), (84, 50, 30)])/255
-_OTHER = np.float32([(178, 70, 32), (150, 150, 156), (146, 52, 34), (206, 98, 46), (198, 198, 202), (112, 30, 40)])/255
+_OTHER = np.float32([(178, 70, 32), (150, 150, 156), (146, 52, 34), (206, 98, 46), (198, 198, 202), (124, 52, 34)])/255
 _IRIS = np.float32([(78, 48, 28), (58, 36, 24), (104, 70, 36), (70, 110, 160), (92, 140, 178), (80, 122, 84), (110, 120, 128), (126, 104, 58)])/255
 _LIPSTICK = np.float32([(196, 22, 48), (222, 52, 112), (146, 24, 74), (226, 66, 58), (168, 12, 32)])/255
 _SHADOW = np.float32([(96, 60, 130), (60, 90, 140), (92, 52, 48), (170, 70, 110), (44, 96, 96), (50, 44, 52)])/255
@@ -115,10 +115,10 @@ def _measures(f, labels):
     m, either = SimpleNamespace(), lambda on, yes, no: no + (yes - no)*on
     male = a.Male
     # head
-    m.cheek = either(male, .420, .400)*(1 + .06*f.width)
-    m.jaw = either(male, .375, .300)*(1 + .09*f.jaw + .04*f.width)
+    m.cheek = either(male, .432, .420)*(1 + .06*f.width)
+    m.jaw = either(male, .390, .335)*(1 + .09*f.jaw + .04*f.width)
     m.jaw = m.jaw*(1 - .06*a.High_Cheekbones)
-    m.chin_width, m.chin = either(male, .215, .120)*(1 + .12*f.jaw), either(male, .625, .585)
+    m.chin_width, m.chin = either(male, .220, .140)*(1 + .12*f.jaw), either(male, .625, .585)
     m.neck = either(male, .265, .185)
     m.shoulder = either(male, .98, .80)
     # eyes and brows
@@ -127,16 +127,16 @@ def _measures(f, labels):
     m.eye_bottom = either(male, .036, .042)*(1 + .12*f.eye_size)
     m.slant, m.gaze = .10*f.eye_slant, .022*f.gaze
     m.iris = either(male, .050, .056)
-    m.brow_y, m.brow_w = either(male, -.165, -.195) - .018*f.brow_height, either(male, .034, .017)*(1 + .25*f.brow_weight)
-    m.brow_arch, m.brow_slant = either(male, .025, .055), .08*f.brow_slant
+    m.brow_y, m.brow_w = either(male, -.150, -.168) - .018*f.brow_height, either(male, .031, .017)*(1 + .25*f.brow_weight)
+    m.brow_arch, m.brow_slant = either(male, .012, .028), .08*f.brow_slant
     # nose and mouth
     m.nose_w, m.nose_y = either(male, .088, .070)*(1 + .18*f.nose_width), .195 + .02*f.nose_length
     smile, is_open = a.Smiling, a.Mouth_Slightly_Open
     m.mouth_y = .375 + .012*f.mouth_height
-    m.mouth_w = either(male, .150, .138)*(1 + .08*f.mouth_width)*either(smile, 1.34, 1.)
-    m.lift = either(smile, .085, -.008)
+    m.mouth_w = either(male, .150, .138)*(1 + .08*f.mouth_width)*either(smile, 1.26, 1.)
+    m.lift = either(smile, .078, .018)
     m.gap = is_open*either(smile, .075, .062)
-    big = either(a.Big_Lips, 1.95, 1.)
+    big = either(a.Big_Lips, 2.3, 1.)
     m.lip_top, m.lip_bottom = either(male, .027, .034)*big, either(male, .036, .046)*big
     # hair
     m.straight, m.wavy = a.Straight_Hair, a.Wavy_Hair
@@ -144,9 +144,9 @@ def _measures(f, labels):
     m.short = np.maximum(male, (1 - loose)) # no locks hang beside the face
     tied = (1 - male)*(1 - loose)
     m.bun, m.tail = tied*(f.hair_style < .4), tied*((.4 <= f.hair_style) & (f.hair_style < .7))
-    m.volume = .055 + either(m.wavy, .055, 0) + .015*f.hair_volume - .035*male*(1 - loose) - .02*tied
-    m.top = m.volume + male*(.035*m.straight + .045*m.wavy) + .02
-    m.length = either(m.short, either(male, .02, .06) + .06*(f.hair_length - .5) , .55 + .6*f.hair_length)
+    m.volume = .050 + either(m.wavy, .055, 0) + .015*f.hair_volume - .038*male*(1 - loose) - .02*tied
+    m.top = m.volume + male*(.045*m.straight + .045*m.wavy) + .02
+    m.length = either(m.short, either(male, .02 + .13*m.straight + .05*m.wavy, .06) + .06*(f.hair_length - .5) , .55 + .6*f.hair_length)
     m.part = np.where(np.abs(f.hair_part) < .3, 0, np.sign(f.hair_part)*.17).astype(np.float32)
     m.bangs, m.phase, m.strand = a.Bangs, f.hair_phase*6.28, f.strand*6.28
     other = 1 - a.Black_Hair - a.Blond_Hair - a.Brown_Hair
@@ -160,11 +160,11 @@ def _measures(f, labels):
     m.lipstick = a.Wearing_Lipstick
     m.iris_colour, m.shadow_colour = _pick(_IRIS, f.eye_colour), _pick(_SHADOW, f.shadow)
     m.makeup, m.cheekbones, m.male, m.smile, m.light = a.Heavy_Makeup, a.High_Cheekbones, male, smile, f.light
-    m.blush = .12 + .10*f.blush + .10*smile*0 + .42*m.makeup
+    m.blush = .10 + .10*f.blush + .26*m.makeup
     m.stubble = male*np.where(f.beard < .45, 0, np.where(f.beard < .75, .30, 0))
     m.beard, m.moustache = male*(f.beard >= .82), male*((f.beard >= .75))
     # pose
-    m.tilt, m.zoom, m.right, m.down, m.yaw = .16*f.tilt, 1.06 + .07*f.zoom, .07*f.right, .03 + .05*f.down, .075*f.yaw
+    m.tilt, m.zoom, m.right, m.down, m.yaw = .16*f.tilt, 1.13 + .06*f.zoom, .07*f.right, .01 + .05*f.down, .075*f.yaw
     for name in ('glasses', 'freckles', 'earrings'): setattr(m, name, getattr(f, name).astype(np.float32))
     m.glasses_shape, m.glasses_colour, m.clothes, m.neckline, m.pattern = f.glasses_shape, _pick(_FRAME, f.glasses_colour), f.clothes, f.neckline, f.pattern
     m.background, m.background2, m.angle, m.blobs = f.background, f.background2, f.background_angle*6.28, f.blobs
@@ -186,44 +186,43 @@ def _background(c, x, y, m):
 def _strands(t, y, m):
     "Brightness of hair, about 1: lines along the strands (t is constant on one), waves across them where the hair is wavy."
     fine = .55*np.sin(23*t + m.strand) + .45*np.sin(41*t + 2*m.strand)
-    wave = np.sin(15*y + m.phase + 4*np.abs(t))
+    wave = np.sin(13*y + m.phase + 4*np.abs(t))
     return fine*(.10 + .05*m.straight) + m.wavy*wave*(.20 + .08*fine)
 
 def _hair_paint(c, cover, tone, m):
     paint(c, cover, np.clip(m.hair[:, :, None, None]*(1 + .9*tone[:, None]) + .10*np.maximum(tone, 0)[:, None], 0, 1))
 
-def _outer(x, y, m, pixel):
+def _outer(x, y, m):
     "Outline of all hair: a cap, then sides that fall to their length."
-    waves = m.wavy*.030*np.sin(15*y + m.phase + np.sign(x)*.6)
+    waves = m.wavy*.034*np.sin(13*y + m.phase)*smoothstep((y + .55)*2)
     rx, up, side = m.cheek + m.volume, np.minimum(y + .10, 0), np.maximum(y + .10, 0)
     flare = (1 - m.short)*side*(.10 + .10*m.wavy - .06*np.maximum(side - .5, 0))
-    cap = ellipse(x, up, 0, 0, rx, .60 + m.top) # below the temples `up` stays 0: the cap goes on straight down
-    sides = cap - flare - waves*(1 - .6*m.short)
+    cap = ellipse(x, up, 0, 0, rx, .485 + m.top) # below the temples `up` stays 0: the cap goes on straight down
+    sides = cap - flare - waves*(1 - .5*m.short)
     hem = y - m.length - .03*np.sin(9*x + m.phase)*m.wavy - .012*np.sin(40*x)*m.straight
     return soft_intersection(sides, hem, .10)
 
 def _hair_back(c, x, y, m, pixel):
-    shape = _outer(x, y, m, pixel)
+    shape = _outer(x, y, m)
     t = x/(.5 + .12*np.maximum(y, 0))
     tone = _strands(t, y, m) - .42
     _hair_paint(c, coverage(shape, pixel), tone, m)
-    bun = np.minimum(circle(x, y, 0, -.86, .17) + (1 - m.bun)*9, ellipse(x, y, .50*np.sign(m.phase - 3.14), .36, .13, .42) + (1 - m.tail)*9)
-    swirl = .12*np.sin(30*np.hypot(x, y + .80) + m.strand) - .10 + .15*glow(x, y, m.light*.06, -.92, .12, .1)
+    bun = np.minimum(circle(x, y, 0, -.70, .16) + (1 - m.bun)*9, ellipse(x, y, .47*np.sign(m.phase - 3.14), .38, .12, .44) + (1 - m.tail)*9)
+    swirl = .12*np.sin(m.bun*30*np.hypot(x, y + .66) + m.tail*(60*x + 6*y) + m.strand) - .10 + .15*glow(x, y, m.light*.06, -.76, .12, .1)
     _hair_paint(c, coverage(bun, pixel), swirl, m)
 
 def _body(c, x, y, m, pixel):
-    skin, dark = m.skin, m.skin*np.float32((.80, .70, .67))
-    neck = np.maximum(np.abs(x) - m.neck - .5*np.maximum(y - .78, 0)**2 - .10*np.maximum(y - .62, 0), .2 - y)
-    torso = ellipse(x, y, 0, 1.42, m.shoulder, .62)
+    neck = np.maximum(np.abs(x) - m.neck - .5*np.maximum(y - .71, 0)**2 - .10*np.maximum(y - .60, 0), .2 - y)
+    torso = ellipse(x, y, 0, 1.35, m.shoulder, .62)
     shoulders = soft_union(torso, neck + .02, .16)
-    paint(c, coverage(np.minimum(neck, shoulders), pixel), skin)
+    paint(c, coverage(np.minimum(neck, shoulders), pixel), m.skin)
     shade(c, coverage(np.minimum(neck, shoulders), pixel)*np.clip(.5 - m.light*x*1.6, 0, 1), (.86, .80, .78))
     shade(c, coverage(neck, pixel)*glow(x, y, m.light*.06, m.chin - .04, .5, .24), (.60, .50, .48)) # the chin's shadow
-    v = (np.abs(x)*1.25 + y - 1.14)
-    scoop = ellipse(x, y, 0, .74, .27 + .03*m.male, .20)
-    high = y - .70 + 0*x
+    v = (np.abs(x)*1.25 + y - 1.07)
+    scoop = ellipse(x, y, 0, .67, .27 + .03*m.male, .20)
+    high = y - .685
     opening = np.where(m.neckline < .35, v, np.where(m.neckline < .75, scoop, high))
-    cloth = np.maximum(soft_union(torso, neck - .03, .16), -opening)
+    cloth = np.maximum(soft_union(torso, neck - .03, .16), np.maximum(-opening, .64 - y))
     colour = .12 + .76*m.clothes
     cover = coverage(cloth, pixel)
     paint(c, cover, colour)
@@ -233,7 +232,7 @@ def _body(c, x, y, m, pixel):
     shade(c, cover*coverage(outline(cloth + .035, .025), pixel), .78)
 
 def _head_shape(x, y, m):
-    skull = ellipse(x, y, 0, -.16, m.cheek, .52)
+    skull = ellipse(x, y, 0, -.12, m.cheek, .46)
     jaw = ellipse(x, y, 0, .15, m.jaw, .40)
     chin = ellipse(x, y, 0, m.chin - .16, m.chin_width, .16)
     return soft_union(soft_union(skull, jaw, .16), chin, .20)
@@ -256,39 +255,37 @@ def _head(c, x, y, fx, m, pixel):
     paint(c, cover*m.blush*glow(ax, y, .25, .16, .20, .15), red)
     paint(c, cover*.20*glow(ax, y, .25, .06, .13, .08), (1, .96, .9))
     # high cheekbones: a lit ridge above a hollow that runs from the ear towards the mouth
-    u, v = (ax - .30)*.86 - (y - .24)*.5, (y - .24)*.86 + (ax - .30)*.5
-    shade(c, cover*m.cheekbones*glow(u, v, 0, .02, .20, .085), (.60, .47, .44))
-    paint(c, cover*m.cheekbones*.55*glow(u, v, .02, -.115, .16, .075), np.clip(m.skin*1.12 + .10, 0, 1))
+    u, v = (ax - .32)*.86 - (y - .22)*.5, (y - .22)*.86 + (ax - .32)*.5
+    shade(c, cover*m.cheekbones*glow(u, v, .01, .03, .20, .085), (.70, .58, .55))
+    paint(c, cover*m.cheekbones*.60*glow(u, v, .01, -.09, .16, .075), np.clip(m.skin*1.12 + .10, 0, 1))
     shade(c, cover*.35*m.cheekbones*smoothstep((y - .26)/.14)*smoothstep((ax - .24)/.10)*(y < .5), (.72, .62, .60))
     # freckles
     spots = np.sin(61*fx + 5*y + m.strand)*np.sin(57*y - 7*fx)
-    shade(c, cover*m.freckles*np.maximum(spots - .2, 0)*(glow(ax, y, .22, .14, .2, .13) + .6*glow(fx, y, 0, .08, .1, .1)), (.62, .48, .40))
-    return shape, cover
+    shade(c, cover*m.freckles*np.maximum(spots - .2, 0)*(glow(ax, y, .22, .14, .2, .13) + .6*glow(fx, y, 0, .08, .1, .1)), (.72, .58, .50))
+    return cover
 
-def _beard(c, cover, x, y, fx, m, pixel, shape):
-    around = ellipse(fx, y, 0, .30, .34, .20)
-    jaw = np.maximum(.10 + .5*np.maximum(.30 - np.abs(fx), 0) - y, 0) # rises along the jaw towards the ears
-    area = smoothstep(((y - .17) - .55*np.maximum(.32 - np.abs(fx), 0))/.10)
+def _beard(c, cover, fx, y, m):
+    area = smoothstep(((y - .17) - .55*np.maximum(.32 - np.abs(fx), 0))/.10) # rises along the jaw towards the ears
     lip = glow(fx, y, 0, m.mouth_y - .075, .22, .075)
     mouth = 1 - .9*glow(fx, y, 0, m.mouth_y + .02, .20, .10)
-    texture = .85 + .15*np.sin(70*fx + 9*np.sin(31*y))
+    texture = .90 + .10*np.sin(70*fx + 9*np.sin(31*y))
     shade(c, cover*m.stubble*np.maximum(area*mouth, 1.2*lip).clip(0, 1), (.62, .60, .64))
     tone = m.hair[:, :, None, None]*np.float32(.82)*texture[:, None]
     paint(c, cover*.90*m.beard*area*mouth, tone)
     paint(c, cover*.92*m.moustache*smoothstep(1.7*lip), tone)
 
-def _nose(c, fx, y, m, pixel, cover):
+def _nose(c, fx, y, cover, m, pixel):
     tip, w = fx - .35*m.yaw, m.nose_w # the nose stands out, so it moves most
-    side = np.where(m.light > 0, -1, 1)
-    shade(c, cover*.55*glow(tip, y, side*w*.62, .06, w*.62, .19), (.80, .68, .64))
-    paint(c, cover*.34*glow(tip, y, -side*.008, .02, .032, .19), (1, .97, .92))
+    side = -np.sign(m.light)
+    shade(c, cover*.42*glow(tip, y, side*w*.66, .07, w*.66, .17), (.80, .68, .64))
+    paint(c, cover*.28*glow(tip, y, -side*.008, .03, .034, .17), (1, .97, .92))
     shade(c, cover*glow(tip, y, 0, m.nose_y + .035, w*1.45, .055), (.66, .52, .49))
     paint(c, cover*.45*glow(tip, y, -side*.012, m.nose_y - .045, w*.55, .05), (1, .96, .90))
     wings = ellipse(np.abs(tip), y, w*.92, m.nose_y - .005, .026, .034)
     shade(c, cover*.5*coverage(outline(wings, .012), pixel, .03)*(np.abs(tip) > w*.9), (.62, .47, .44))
     shade(c, cover*.85*coverage(ellipse(np.abs(tip), y, w*.50, m.nose_y + .012, .024, .013), pixel, .035), (.40, .26, .24))
 
-def _eyes(c, x, y, fx, m, pixel, cover):
+def _eyes(c, fx, y, cover, m, pixel):
     sign = np.sign(fx)
     u = np.abs(fx) - m.eye_x
     ey = y + .03 + u*m.slant
@@ -308,7 +305,7 @@ def _eyes(c, x, y, fx, m, pixel, cover):
     r = np.hypot(u*sign - m.gaze, ey + .008)
     paint(c, open_eye*coverage(r - m.iris, pixel), m.iris_colour[:, :, None, None]*(.55 + .75*smoothstep((ey + .03)/.06))[:, None])
     paint(c, open_eye*coverage(r - m.iris*.47, pixel), (.05, .04, .05))
-    paint(c, .95*coverage(circle(u*sign - m.gaze, ey, .020*np.where(m.light > 0, 1, -1), -.026, .0145), pixel)*(ey > top), (1, 1, 1))
+    paint(c, .95*coverage(circle(u*sign - m.gaze, ey, .020*np.sign(m.light), -.026, .0145), pixel)*(ey > top), (1, 1, 1))
     # the lid's line carries the lashes; make-up makes it heavy and winged
     female = 1 - m.male
     thick = .013 + .006*female + .014*m.makeup
@@ -322,14 +319,14 @@ def _eyes(c, x, y, fx, m, pixel, cover):
     crease = np.maximum(np.abs(ey - top*1.2 + .030) - .006, inside)
     shade(c, cover*.55*coverage(crease, pixel), (.60, .48, .46))
 
-def _brows(c, y, fx, m, pixel, cover):
-    u = (np.abs(fx) - m.eye_x - .005)/(m.eye_w*1.38)
-    middle = m.brow_y - m.brow_arch*(1 - (u - .25)**2)*.9 - u*m.brow_slant*.2 + .02
-    thick = m.brow_w*np.clip(1.05 - .35*np.maximum(u, 0)*2, .2, 1)
-    brow = np.maximum(np.abs(y - middle) - thick, (np.abs(u) - 1)*m.eye_w)
-    paint(c, cover*.88*coverage(brow, pixel, .03), m.brow_colour)
+def _brows(c, fx, y, cover, m, pixel):
+    u = (np.abs(fx) - m.eye_x - .022)/.125
+    middle = m.brow_y - m.brow_arch*(.75 - (u - .25)**2) + (.020 - m.brow_slant*.25)*(u - .3)
+    thick = m.brow_w*np.clip(1.05 - .45*np.maximum(u + .2, 0), .25, 1)
+    brow = np.maximum(np.abs(y - middle) - thick, (np.abs(u) - 1)*.125)
+    paint(c, cover*.88*coverage(brow, pixel, .026), m.brow_colour)
 
-def _mouth(c, y, fx, m, pixel, cover):
+def _mouth(c, fx, y, cover, m, pixel):
     w = m.mouth_w
     u = fx/w
     p = np.maximum(1 - u*u, 0)
@@ -357,11 +354,11 @@ def _mouth(c, y, fx, m, pixel, cover):
     teeth = np.maximum(band(y, inner_top - .01, inner_top + m.gap*(.40 + .30*m.smile)*1.1*p), ends + .018)
     paint(c, cover_hole*coverage(teeth, pixel), (.97, .95, .92))
     seam = np.maximum(np.abs(y - middle)*steep - .0075, ends - .012*m.smile)
-    paint(c, cover*np.where(is_open, .35*(1 - p) , .85)*coverage(seam, pixel), m.lip*np.float32((.42, .34, .36)))
+    paint(c, cover*(.85 - is_open*(.50 + .35*p))*coverage(seam, pixel), m.lip*np.float32((.42, .34, .36)))
     corner = capsule(np.abs(fx), y, w*.98, m.mouth_y - m.lift*.53, w*1.05 + .012, m.mouth_y - m.lift*.75, .006)
     shade(c, cover*.7*coverage(corner, pixel, .03), (.55, .42, .40))
 
-def _glasses(c, x, y, fx, m, pixel):
+def _glasses(c, x, fx, y, m, pixel):
     ax = np.abs(fx)
     square = box(ax, y, .195, -.015, .150, .105, .045)
     round_ = ellipse(ax, y, .195, -.010, .140, .130)
@@ -373,36 +370,36 @@ def _glasses(c, x, y, fx, m, pixel):
     frame = np.minimum(frame, np.maximum(np.abs(y + .05) - .012, np.maximum(.335 - ax, np.abs(x) - m.cheek)))
     paint(c, m.glasses*coverage(frame, pixel), m.glasses_colour)
 
-def _hair_front(c, x, y, fx, m, pixel, head_cover):
-    outer = _outer(x, y, m, pixel)
+def _hair_front(c, x, y, head_cover, m, pixel):
+    outer = _outer(x, y, m)
     # the opening that shows the face: rounded above, walls at the sides, a parting in the curtain
     loose = 1 - m.short
-    walls = m.cheek - .030 - .045*loose + m.wavy*loose*.020*np.sin(15*y + m.phase)
+    walls = m.cheek - .016 - .059*loose + m.wavy*loose*.022*np.sin(13*y + m.phase)
     up = np.minimum(y + .02, 0)
-    peak = -.46 - .03*m.male + .10*m.short*0
-    arch = ellipse(x, up, 0, 0, walls, -peak - .02 + .03)
-    curtain = (peak - .03 + .34*np.abs(x - m.part)**1.25*np.where(m.short > 0, .35, 1.15)) - y
-    spikes = m.male*m.straight*.030*np.abs(np.sin(17*x + m.strand)) + m.male*m.wavy*.040*np.sin(22*x + m.phase)
+    peak = -.395 - .015*m.male
+    arch = ellipse(x, up, 0, 0, walls, .01 - peak + .09*m.short)
+    curtain = (peak - .03 + .34*np.abs(x - m.part)**1.25*(1.15 - .80*m.short)) - y
+    sweep = np.where(m.part < 0, 1, -1).astype(np.float32) # a man's straight hair is combed over from its parting, in points
+    spikes = m.male*(m.straight*(.17*(.5 + sweep*x) - .10 + .055*np.abs(np.sin(11*x + m.strand))) + m.wavy*.040*np.sin(22*x + m.phase))
     opening = soft_intersection(arch, curtain + spikes, .06)
     # bangs close the opening down to the brows
     lash = m.bangs*(np.abs(np.sin(13*x + m.strand))*.035*(1 + .6*m.wavy) + .04*m.wavy*np.sin(16*x + m.phase))
-    fringe_edge = np.where(m.bangs > 0, -.175 - lash + .10*x*x + .05*x*np.sign(m.part), -9)
+    fringe_edge = -.170 - lash + .10*x*x + .05*x*np.sign(m.part) - 9*(1 - m.bangs)
     opening = np.maximum(opening, fringe_edge - y)
     shape = np.maximum(outer, -opening)
-    sideburn = np.where(m.short > 0, y - m.length - .0, -9)
+    sideburn = y - m.length - 9*(1 - m.short)
     shape = np.maximum(shape, sideburn)
     # its shadow on the skin
     shadow = coverage(opening*-1 - .035, pixel, .07)
     shade(c, head_cover*shadow*.8*(y < .62), (.66, .56, .55))
-    reach = np.sqrt(np.maximum(1 - ((np.minimum(y, -.08) + .08)/(.62 + m.top))**2, .02))
+    reach = np.sqrt(np.maximum(1 - ((np.minimum(y, -.08) + .08)/(.50 + m.top))**2, .02))
     t = (x - m.part*smoothstep(-y*1.6))/(.5*reach + .10*np.maximum(y, 0))
-    shine_y = -.50 - .06*m.top + .16*t*t - .04*m.light*t
+    shine_y = -.43 - .3*m.top + .16*t*t - .04*m.light*t
     shine = glow(t, y, m.light*.5, shine_y, 1.2, .13)*(.6 + .4*np.sin(29*t + m.strand))
     tone = _strands(t, y, m) + (.30 + .25*m.straight)*shine - .26*smoothstep(1 - (-shape)/.05)*.6
     tone = tone - .25*smoothstep(.3 - m.light*x*1.4) + .06
     tone = tone - .30*m.bangs*smoothstep((y + .36)/.22)*smoothstep(.42 - np.abs(x))*.5
-    _hair_paint(c, coverage(shape, pixel), tone, m)
-    return shape
+    _hair_paint(c, coverage(shape, pixel, .028 + .02*m.male), tone, m)
 
 # %% ../nbs/07_faces.ipynb #4aba27f4
 _BLOCK = 16
@@ -414,17 +411,22 @@ def _draw(factors, labels, size):
     bx, by = pose(px, py, .25*m.tilt, m.zoom, m.right, m.down)
     x, y = pose(px, py, m.tilt, m.zoom, m.right, m.down)
     fx = x - m.yaw*np.maximum(1 - (x/.46)**2, 0)
+    def within(top, bottom, side): # a part reaches no pixel outside its window, whatever the pose, and costs none there
+        rows, columns = (slice(max(int((low + 1)/2*size), 0), int((high + 1)/2*size) + 1) for low, high in ((top, bottom), (-side, side)))
+        return lambda *arrays: [a[..., rows, columns] for a in arrays]
+    face, low, high, middle = within(-.75, .95, .76), within(0, .95, .66), within(-.55, .40, .76), within(-.40, .55, .46)
     _background(c, px, py, m)
     _hair_back(c, x, y, m, pixel)
-    _body(c, bx, by, m, pixel)
-    shape, cover = _head(c, x, y, fx, m, pixel)
-    _beard(c, cover, x, y, fx, m, pixel, shape)
-    _nose(c, fx, y, m, pixel, cover)
-    _eyes(c, x, y, fx, m, pixel, cover)
-    _brows(c, y, fx, m, pixel, cover)
-    _mouth(c, y, fx, m, pixel, cover)
-    _glasses(c, x, y, fx, m, pixel)
-    _hair_front(c, x, y, fx, m, pixel, cover)
+    _body(*within(.05, 1, 1)(c, bx, by), m, pixel)
+    cover = np.zeros(x.shape, np.float32)
+    face(cover)[0][:] = _head(*face(c, x, y, fx), m, pixel)
+    _beard(*low(c, cover, fx, y), m)
+    _nose(*middle(c, fx, y, cover), m, pixel)
+    _eyes(*high(c, fx, y, cover), m, pixel)
+    _brows(*high(c, fx, y, cover), m, pixel)
+    _mouth(*low(c, fx, y, cover), m, pixel)
+    _glasses(*high(c, x, fx, y), m, pixel)
+    _hair_front(c, x, y, cover, m, pixel)
     return to_uint8(c)
 
 def draw_faces(n: int, # faces

@@ -43,15 +43,16 @@ class Plan:
     gan_rounds: int # real batches for the GAN
     gan_lr: float # learning rate of both players
     gan_bs: int # its batch size
+    ema: float # decay of the moving average of its weights: short for a short run
 
 
 def plan(scale: str | None = None, # 'smoke', 'laptop' or 'full'; None: what DLCV_GAN_SCALE says, else 'laptop'
         ) -> Plan: # the numbers for that scale
     "How large the run is."
     return at_scale(scale=scale,
-        smoke=Plan(96, 40, 32, 4, 16, .25, 12, 2e-3, 16, 4, 12, 1e-3, 16),
-        laptop=Plan(4000, 400, 64, 16, 64, .25, 600, 2e-3, 32, 16, 1250, 1e-3, 32),
-        full=Plan(40_000, 2_621, 64, 32, 1024, .25, 30_000, 1e-3, 64, 64, 50_000, 2e-4, 64))
+        smoke=Plan(96, 40, 32, 4, 16, .25, 12, 2e-3, 16, 4, 12, 1e-3, 16, .9),
+        laptop=Plan(4000, 400, 64, 16, 64, .25, 600, 2e-3, 32, 16, 1250, 1e-3, 32, .98),
+        full=Plan(40_000, 2_621, 64, 32, 1024, .25, 30_000, 1e-3, 64, 64, 50_000, 2e-4, 64, .999))
 
 # %% ../nbs/41_hw4.ipynb #c4a5a1dd
 def faces(out: Path, # the run's folder, where drawn faces are kept
@@ -116,7 +117,7 @@ def train_gan(train: Pictures, # what to learn from
              ) -> GameLearner: # with a trained GAN
     "Part 2: the GAN that `11_gan` arrives at, with a moving average of its weights and a film of its training."
     set_seed(seed)
-    learn = GameLearner(picture_loaders(train, bs=p.gan_bs, seed=seed, flip=True), build_gan(p.size, p.gan_width, p.nz), lr=p.gan_lr, cbs=EMA(.995))
+    learn = GameLearner(picture_loaders(train, bs=p.gan_bs, seed=seed, flip=True), build_gan(p.size, p.gan_width, p.nz), lr=p.gan_lr, cbs=EMA(p.ema))
     return play(learn, p.gan_rounds, out, 'gan', [Film(out/'training.gif', every=max(1, p.gan_rounds // 60), n=24)])
 
 # %% ../nbs/41_hw4.ipynb #149f74bf

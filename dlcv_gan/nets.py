@@ -271,8 +271,9 @@ class DCGANGenerator(Generator):
         top = widths[0]
         layers = [layer for i, o in zip(widths, widths[1:])
                   for layer in _normed(partial(nn.ConvTranspose2d, i, o, 4, 2, 1), o, norm, nn.ReLU(inplace=True))]
-        start = [nn.Linear(nz + embedded, top*16), nn.Unflatten(1, (top, 4, 4)), *([] if norm is None else [norm(top)]), nn.ReLU(inplace=True)]
-        super().__init__(nn.Sequential(*start, *layers, nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh()), nz, embed)
+        start = [nn.Linear(nz + embedded, top*16), nn.Unflatten(1, (top, 4, 4)), *([] if norm is None else [norm(top)])]
+        end = [nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh()]
+        super().__init__(nn.Sequential(*start, nn.ReLU(inplace=True), *layers, *end), nz, embed)
         self.apply(init)
 
 

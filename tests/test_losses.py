@@ -68,6 +68,21 @@ def test_huge_scores_stay_finite(name):
     for loss in (objectives[name].discriminator(s, -s), objectives[name].generator(s)):
         assert loss.isfinite() and torch.autograd.grad(loss, s)[0].isfinite().all()
 
+@pytest.mark.parametrize('name', objectives)
+def test_real_and_fake_batches_may_differ_in_size(name):
+    o, real, fake = objectives[name], torch.tensor([.5, -2., 3.]), torch.tensor([1., -.7])
+    both = o.discriminator(real, fake)
+    torch.testing.assert_close(both, o.discriminator(real.repeat(2), fake.repeat(3)))
+    torch.testing.assert_close(both, o.discriminator(real[:, None, None].expand(3, 2, 2), fake[:, None]))
+
+@pytest.mark.parametrize('name', objectives)
+def test_half_precision_scores_are_widened(name):
+    o, s = objectives[name], torch.linspace(-2, 2, 33)
+    rough = s.bfloat16()
+    for loss, exact in ((o.discriminator(rough, -rough), o.discriminator(rough.float(), -rough.float())), (o.generator(rough), o.generator(rough.float()))):
+        assert loss.dtype == torch.float32 and loss == exact
+    assert o.generator(s.double()).dtype == torch.double
+
 
 # --- penalties ------------------------------------------------------------------------------------------------------
 
@@ -143,7 +158,31 @@ def test_the_condition_reaches_the_critic():
     y = torch.full((4, 3), 2.)
     assert r1(2.)(D, torch.randn(4, 3), None, y).item() == pytest.approx(12)
 
+def test_a_critic_of_patches_counts_with_its_mean():
+    w = torch.tensor([3., 4.])
+    patches = lambda x, y=None: (x @ w)[:, None, None].expand(-1, 3, 5)
+    x = torch.randn(6, 2)
+    assert r1(2.)(patches, x, x, None).item() == pytest.approx(25, rel=1e-4)
+    assert gradient_penalty(1.)(patches, x, -x, None).item() == pytest.approx(16, rel=1e-4) == dragan(1.)(patches, x, x, None).item()
+
+@pytest.mark.parametrize('penalty', [gradient_penalty(), dragan(), r1()])
+def test_a_penalty_in_double_precision_has_the_right_second_derivative(penalty):
+    torch.manual_seed(0)
+    x, fake, weight = torch.randn(4, 3).double(), torch.randn(4, 3).double(), torch.randn(3, 5).double().requires_grad_(True)
+    def value(w):
+        torch.manual_seed(1) # the same points at each call
+        return penalty(lambda x, y=None: (x @ w).tanh().sum(1), x, fake, None)
+    assert value(weight).dtype == torch.double and torch.autograd.gradcheck(value, weight)
+
+def test_a_penalty_teaches_no_generator():
+    real, fake = torch.randn(4, 2), torch.randn(4, 2, requires_grad=True)
+    w = torch.randn(2, requires_grad=True)
+    for p in (gradient_penalty(), dragan(), r1()): p(lambda x, y=None: (x @ w).tanh(), real, fake * 1, None).backward()
+    assert fake.grad is None and w.grad.abs().sum() > 0
+
 def test_wrong_arguments():
+    for c in (0, -.01):
+        with pytest.raises(ValueError, match='positive'): clip_weights(nn.Linear(2, 2), c)
     with pytest.raises(ValueError, match='one shape'): gradient_penalty()(linear(torch.ones(2)), torch.zeros(3, 2), torch.zeros(4, 2), None)
     for make in (gradient_penalty, dragan, r1):
         with pytest.raises(ValueError, match='reward'): make(-1.)
@@ -168,6 +207,11 @@ def test_kl_is_torchs(seed, n, nz):
     q, p = torch.distributions.Normal(mean, (logvar / 2).exp()), torch.distributions.Normal(0., 1.)
     torch.testing.assert_close(kl(mean, logvar), torch.distributions.kl_divergence(q, p).sum(1).mean(), rtol=1e-4, atol=1e-5)
     assert kl(mean, logvar) >= 0 and kl(0 * mean, 0 * logvar) == 0
+
+def test_kl_keeps_its_digits_near_the_prior_and_in_bf16():
+    v = torch.full((1, 1000), 1e-3)
+    assert kl(torch.zeros_like(v), v).item() == pytest.approx(1000 * (math.expm1(1e-3) - 1e-3) / 2, rel=1e-3)
+    assert kl(torch.zeros_like(v), v.bfloat16()).item() == pytest.approx(1000 * (math.expm1(1e-3) - 1e-3) / 2, rel=.02)
 
 def test_reconstruction_sums_over_a_picture_and_averages_over_the_batch():
     x = torch.zeros(4, 3, 2, 2)
