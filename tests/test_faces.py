@@ -31,10 +31,11 @@ def test_labels_obey_the_exclusions_and_have_plausible_shares():
     shares = labels.mean(0)
     assert (shares > .05).all() and (shares < .65).all()
 
+@pytest.mark.parametrize('male', [0, 1])
 @pytest.mark.parametrize('name', ATTRIBUTES)
-def test_flipping_an_attribute_is_seen_and_leaves_the_rest(name):
-    off = np.zeros((40, 13), np.uint8)
-    on = off.copy(); on[:, column(name)] = 1
+def test_flipping_an_attribute_is_seen_and_leaves_the_rest(name, male):
+    off = np.zeros((40, 13), np.uint8); off[:, column('Male')] = male
+    on = off.copy(); on[:, column(name)] = 1 - off[:, column(name)]
     a, b = (draw_faces(40, 3, attributes=y)[0].astype(int) for y in (off, on))
     changed = abs(a - b).max(-1) > 12
     assert changed.any((1, 2)).all(), 'somebody did not change'
