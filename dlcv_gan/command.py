@@ -134,7 +134,6 @@ def train_callbacks(run: Path, # the run folder
                     settings: dict, # of the run
                    ) -> tuple: # (stop, film, progress, checkpoint), fastai callbacks
     "What watches a run: a clean stop, a film, a line of progress, checkpoints."
-    import torch
     from fastai.callback.core import Callback, CancelFitException
     from dlcv_gan.game import Checkpoint
     from dlcv_gan.view import Film
@@ -145,11 +144,6 @@ def train_callbacks(run: Path, # the run folder
         order, run_valid, signal = 75, False, None # before the checkpoint
         def after_batch(self):
             if self.signal: raise CancelFitException
-
-    class KeptFilm(Film):
-        "A film whose frames are part of the checkpoint."
-        def state_dict(self): return dict(every=self.every, frames=[torch.from_numpy(f) for f in self.frames])
-        def load_state_dict(self, state): self.every, self.frames = state['every'], [f.numpy() for f in state['frames']]
 
     class Line(Callback):
         "The round, each player's loss and the time left on stderr: one line that is rewritten on a terminal, a line a tenth elsewhere."
@@ -164,7 +158,7 @@ def train_callbacks(run: Path, # the run folder
             losses = ' '.join(f'{p} {v[-1]:.4g}' for p, v in self.recorder.train_sums.items() if v)
             print(f'{"█" * done}{"░" * (20 - done)} round {i:,}/{rounds:,}  {losses}  {left:.0f} s left', end='  \r' if live and i < rounds else '\n', file=sys.stderr, flush=True)
 
-    film = KeptFilm(run/'samples.gif', every=max(1, rounds // 40), seed=settings['seed'], most=60)
+    film = Film(run/'samples.gif', every=max(1, rounds // 40), seed=settings['seed'], most=60)
     return Stop(), film, Line(), Checkpoint(run/'checkpoint.pth', settings['save_every'])
 
 

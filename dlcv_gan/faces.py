@@ -165,7 +165,8 @@ def _measures(f, labels):
     m.beard, m.moustache = male*(f.beard >= .82), male*((f.beard >= .75))
     # pose
     m.tilt, m.zoom, m.right, m.down, m.yaw = .16*f.tilt, 1.13 + .06*f.zoom, .07*f.right, .01 + .05*f.down, .075*f.yaw
-    for name in ('glasses', 'freckles', 'earrings'): setattr(m, name, getattr(f, name).astype(np.float32))
+    for name in ('glasses', 'freckles'): setattr(m, name, getattr(f, name).astype(np.float32))
+    m.earrings = f.earrings*(1 - male)
     m.glasses_shape, m.glasses_colour, m.clothes, m.neckline, m.pattern = f.glasses_shape, _pick(_FRAME, f.glasses_colour), f.clothes, f.neckline, f.pattern
     m.background, m.background2, m.angle, m.blobs = f.background, f.background2, f.background_angle*6.28, f.blobs
     for name, value in vars(m).items():
@@ -243,6 +244,8 @@ def _head(c, x, y, fx, m, pixel):
         ear = ellipse(x - .25*m.yaw, y, side*(m.cheek + .01), .03, .065, .115)
         paint(c, coverage(ear, pixel), m.skin*np.float32((.93, .84, .82)))
         shade(c, coverage(ear + .03, pixel), .88)
+        ring = outline(circle(x - .25*m.yaw, y, side*(m.cheek + .022), .185, .040), .022)
+        paint(c, m.earrings*coverage(ring, pixel), (.93, .78, .36)) # long hair, painted later, hides it
     cover = coverage(shape, pixel)
     paint(c, cover, m.skin)
     lit = -m.light*x/.45 # 1 on the far side from the light, -1 beside it

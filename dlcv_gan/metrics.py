@@ -12,15 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-import os, tempfile
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
+
+from .game import write_atomic
 
 # %% ../nbs/05_metrics.ipynb #1eac46d4
 def _floats(x) -> Tensor: # (n, c, h, w) float32 in [-1,1], on the CPU
@@ -190,14 +191,8 @@ class FeatureNet(nn.Module):
             ) -> Path: # `file`
         "Write weights and sizes as safetensors, which hold no code."
         file = Path(file)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=file.parent, prefix=f'.{file.name}.')
-        os.close(handle)
-        try:
-            save_file({k: v.contiguous() for k, v in self.state_dict().items()}, part)
-            with open(part, 'rb+') as f: os.fsync(f.fileno())
-            os.replace(part, file)
-        finally: Path(part).unlink(missing_ok=True)
+        data = save({k: v.contiguous() for k, v in self.state_dict().items()})
+        write_atomic(file, lambda f: f.write(data))
         return file
 
     @classmethod

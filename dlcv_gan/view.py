@@ -6,8 +6,8 @@
 __all__ = ['AXES', 'to_grid', 'show_grid', 'save_picture', 'reconstructions', 'lerp', 'slerp', 'interpolate', 'tsne',
            'plot_curves', 'film', 'Film', 'LiveView', 'latent_directions', 'explore']
 
-# %% ../nbs/04_view.ipynb #e2f2e7df
-import io, os, tempfile
+# %% ../nbs/04_view.ipynb #b54e6701
+import io, tempfile
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from PIL import Image
 from torch import Tensor
+
+from .game import write_atomic
 
 # %% ../nbs/04_view.ipynb #7c3ba4de
 def _bytes(x) -> np.ndarray: # (n, h, w, 3) uint8
@@ -80,23 +82,7 @@ def show_grid(x, # pictures as for `to_grid`, or a finished uint8 sheet (H, W, 3
     if title: ax.set_title(title, fontsize=10, pad=5)
     return ax
 
-# %% ../nbs/04_view.ipynb #1d8543af
-def _write(path: Path, data: bytes) -> Path:
-    "Write bytes atomically: a temporary file beside the target, flushed to disk, then renamed over it."
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    try:
-        with os.fdopen(handle, 'wb') as f:
-            f.write(data); f.flush(); os.fsync(f.fileno())
-        os.chmod(tmp, 0o644)
-        os.replace(tmp, path)
-    except BaseException:
-        Path(tmp).unlink(missing_ok=True)
-        raise
-    return path
-
-
+# %% ../nbs/04_view.ipynb #b32fcd59
 def save_picture(x, # a matplotlib figure, pictures as for `to_grid`, or a finished uint8 sheet (H, W, 3)
                  path: str | Path, # where to; the suffix says the format: .png, .jpg or .jpeg
                  nrow: int = 8, # pictures a row
@@ -108,7 +94,8 @@ def save_picture(x, # a matplotlib figure, pictures as for `to_grid`, or a finis
     if kind is None: raise ValueError(f'{path}: no picture format for suffix "{path.suffix}". Name the file .png or .jpg')
     if isinstance(x, Figure): x.savefig(data, format=kind, dpi=dpi, bbox_inches='tight')
     else: Image.fromarray(_sheet(x, nrow)).save(data, kind, **({'quality': 95, 'subsampling': 0} if kind == 'jpeg' else {}))
-    return _write(path, data.getvalue())
+    write_atomic(path, lambda f: f.write(data.getvalue()))
+    return path
 
 # %% ../nbs/04_view.ipynb #31d630f9
 def reconstructions(x, # originals, as for `to_grid`
@@ -264,7 +251,8 @@ def film(frames: list, # pictures as for `to_grid`, or finished uint8 sheets, al
     pictures = [Image.fromarray(s).resize(shape, Image.NEAREST if shape[0] >= w else Image.LANCZOS) for s in sheets]
     data, each = io.BytesIO(), round(1000 / fps)
     pictures[0].save(data, 'GIF', save_all=True, append_images=pictures[1:], loop=0, duration=[each] * (len(pictures) - 1) + [2000])
-    return _write(path, data.getvalue())
+    write_atomic(path, lambda f: f.write(data.getvalue()))
+    return path
 
 # %% ../nbs/04_view.ipynb #ee93e406
 class _Spectator(Callback):
@@ -326,6 +314,16 @@ class Film(_Spectator):
         last = self.pictures()
         if not (last == self.frames[-1]).all(): self.frames.append(last)
         film(self.frames, self.path, self.fps, self.size)
+
+    def state_dict(self) -> dict: # the pace and the frames
+        "What a checkpoint keeps, so that the film of a resumed run starts with the run."
+        return dict(every=self.every, frames=[torch.from_numpy(f) for f in self.frames])
+
+    def load_state_dict(self,
+                        state: dict, # what `state_dict` returned
+                       ):
+        "Go on with a checkpoint's film."
+        self.every, self.frames = state['every'], [f.numpy() for f in state['frames']]
 
 # %% ../nbs/04_view.ipynb #85ed25b2
 class LiveView(_Spectator):

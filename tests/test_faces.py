@@ -70,7 +70,7 @@ def test_nuisances_know_nothing_of_the_attributes():
 
 @pytest.mark.parametrize('bad, says', [(dict(n=-1), 'whole number'), (dict(n=2, size=8), '16 to 512'), (dict(n=2, seed=-3), 'whole number'),
                                        (dict(n=2, attributes=dict(Smilling=1)), "did you mean 'Smiling'"), (dict(n=2, attributes=dict(Black_Hair=1, Blond_Hair=1)), 'Blond_Hair'),
-                                       (dict(n=2, attributes=np.full((2, 13), 2)), ''), (dict(n=2, attributes=np.zeros((3, 13), np.uint8)), '')])
+                                       (dict(n=2, attributes=np.full((2, 13), 2)), 'give 0 or 1'), (dict(n=2, attributes=np.zeros((3, 13), np.uint8)), 'one row a face')])
 def test_impossible_faces(bad, says):
     with pytest.raises(ValueError, match=says): draw_faces(**bad)
 
