@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'BUILD', 'SCHEDULE', 'objectives', 'penalties', 'build_game', 'build_schedule', 'write_text',
-           'read_settings', 'save_weights', 'load_run', 'train_callbacks', 'polite_stop', 'make_learner', 'finish',
-           'train_run', 'open_data', 'make_settings', 'length', 'start', 'go_on', 'score_run', 'Parser', 'make_parser',
-           'main']
+           'read_settings', 'save_weights', 'load_run', 'choose_labels', 'write_conditions', 'read_conditions_of',
+           'train_callbacks', 'polite_stop', 'make_learner', 'finish', 'train_run', 'open_data', 'make_settings',
+           'length', 'start', 'go_on', 'score_run', 'Parser', 'make_parser', 'main']
 
 # %% ../nbs/43_command.ipynb #d231f2d6
 import argparse, inspect, json, re, signal, sys, time, warnings
@@ -129,7 +129,50 @@ def load_run(run: str | Path, # the folder that `dlcv_gan train` wrote
     except (KeyError, RuntimeError): raise ValueError(f'{file} does not hold the nets that {run}/settings.json describes; restore both from one run') from None
     return game.to(device or 'cpu').eval()
 
-# %% ../nbs/43_command.ipynb #ca1c55a8
+# %% ../nbs/43_command.ipynb #4e0bd5e5
+def choose_labels(pictures, # `Pictures` as they were read
+                  settings: dict, # of a run
+                 ): # `Pictures` with the label columns that the system is conditioned on; without labels where it is not
+    "The columns named by --attributes, or all where there are just as many as the system takes; ValueError says which there are."
+    from dataclasses import replace
+    from dlcv_gan.systems import find_system
+    system, asked = find_system(settings['system']), settings['attributes']
+    if not system.labels:
+        if asked: raise ValueError(f'--attributes: {system.name} is not conditional; leave the flag out, or train a system such as acgan')
+        return replace(pictures, labels=None, attributes=[])
+    there = ', '.join(pictures.attributes) or 'none'
+    if asked: pictures = pictures.with_attributes(asked)
+    if len(pictures.attributes) != system.labels:
+        raise ValueError(f'--attributes: {system.name} is conditioned on {system.labels} label(s), the data have {len(pictures.attributes)}; name {system.labels} of: {there}')
+    return pictures
+
+
+def write_conditions(pictures, # `Pictures` with labels
+                     file: Path, # a .csv
+                     n: int = 1000, # rows at most
+                    ):
+    "Keep the training pictures' first label rows: what a conditional run is asked for where nobody asks for anything else."
+    rows = [','.join(pictures.attributes), *(','.join(map(str, row)) for row in pictures.labels[:n])]
+    write_text(file, '\n'.join(rows) + '\n')
+
+
+def read_conditions_of(run: Path, # a run folder
+                       n: int, # how many rows
+                       on: list | None = None, # names of labels that shall be 1, the others 0; None: as in the training data
+                      ): # float tensor (n, a), or None for an unconditional run
+    "Conditions to draw with; ValueError names a label that the run does not know."
+    import torch
+    file = Path(run)/'conditions.csv'
+    if not file.is_file():
+        if on: raise ValueError(f'--on: the run in {run} is not conditional; leave the flag out')
+        return None
+    names, *rows = file.read_text(encoding='utf-8').splitlines()
+    names, rows = names.split(','), torch.tensor([[float(v) for v in row.split(',')] for row in rows])
+    for name in on or (): _look_up('--on', name, names)
+    if on is not None: rows = torch.tensor([[float(name in on) for name in names]])
+    return rows[torch.arange(n) % len(rows)]
+
+
 def train_callbacks(run: Path, # the run folder
                     settings: dict, # of the run
                    ) -> tuple: # (stop, film, progress, checkpoint), fastai callbacks
@@ -158,7 +201,7 @@ def train_callbacks(run: Path, # the run folder
             losses = ' '.join(f'{p} {v[-1]:.4g}' for p, v in self.recorder.train_sums.items() if v)
             print(f'{"█" * done}{"░" * (20 - done)} round {i:,}/{rounds:,}  {losses}  {left:.0f} s left', end='  \r' if live and i < rounds else '\n', file=sys.stderr, flush=True)
 
-    film = Film(run/'samples.gif', every=max(1, rounds // 40), seed=settings['seed'], most=60)
+    film = Film(run/'samples.gif', every=max(1, rounds // 40), seed=settings['seed'], most=60, y=read_conditions_of(run, 16))
     return Stop(), film, Line(), Checkpoint(run/'checkpoint.pth', settings['save_every'])
 
 
@@ -206,7 +249,7 @@ def finish(learn, # the learner after its last round
           ):
     "Leave samples, curves and the weights."
     from dlcv_gan.view import plot_curves, save_picture
-    save_picture(learn.sample(32, seed=seed), run/'samples.png')
+    save_picture(learn.sample(32, y=read_conditions_of(run, 32), seed=seed), run/'samples.png')
     save_picture(plot_curves(learn.history), run/'curves.png')
     save_weights(learn, run/'weights.safetensors') # last: where they are, the run is complete
 
@@ -235,10 +278,11 @@ def open_data(settings: dict, # of a run
               split: str = 'train', # or 'test'
               data: str | None = None, # another folder than the settings name
              ): # `Pictures`
-    "A run's pictures, decoded once; what was skipped is counted and named on stderr."
+    "A run's pictures with the label columns that condition it, decoded once; what was skipped is counted and named on stderr."
     from dlcv_gan.data import open_pictures
     with redirect_stdout(sys.stderr): # progress is no result
         pictures = open_pictures(data or settings['data'], split, settings['size'], on_bad=settings['on_bad'], progress=sys.stderr.isatty())
+    pictures = choose_labels(pictures, settings)
     if pictures.skipped:
         print(f'skipped {len(pictures.skipped)} bad item(s):', *pictures.skipped[:10], sep='\n  ', file=sys.stderr)
         if len(pictures.skipped) > 10: print(f'  and {len(pictures.skipped) - 10} more', file=sys.stderr)
@@ -264,11 +308,11 @@ def make_settings(flags: dict, # what was given: flag -> value, with underscores
     system = find_system(flags['system'])
     lr = flags.get('lr') or system.lr
     lr = list(lr) if isinstance(lr, (list, tuple)) else lr
-    build = {'size': flags.get('size', 64), **{k: flags[k] for k in BUILD if k in flags}, **dict(map(_value, flags.get('set', ())))}
+    build = {'size': flags.get('size', system.size), **{k: flags[k] for k in BUILD if k in flags}, **dict(map(_value, flags.get('set', ())))}
     return dict(format=FORMAT, system=system.name, data=str(Path(flags['data']).resolve()), size=build['size'], build=build,
                 schedule={k: flags[k] for k in SCHEDULE if k in flags}, bs=flags.get('bs', system.bs), lr=lr[0] if isinstance(lr, list) and len(lr) == 1 else lr,
                 ema=flags.get('ema', 0.), precision=flags.get('precision', 'auto'), seed=flags.get('seed', 0), flip=flags.get('flip', False),
-                rotate=flags.get('rotate', 0.), on_bad=flags.get('on_bad', 'raise'), flags=flags)
+                rotate=flags.get('rotate', 0.), attributes=flags.get('attributes'), on_bad=flags.get('on_bad', 'raise'), flags=flags)
 
 
 def length(flags: dict, # what was given
@@ -300,6 +344,7 @@ def start(run: Path, # the folder to be
     batches = len(learn.dls.train)
     settings.update(rounds=length(flags, batches, find_system(flags['system']).rounds), pictures=len(pictures), save_every=flags.get('save_every', min(batches, 500)))
     if settings['save_every'] < 1: raise ValueError(f"--save-every {settings['save_every']}: give at least 1 round")
+    if pictures.labels is not None: write_conditions(pictures, run/'conditions.csv')
     write_text(run/'settings.json', json.dumps(settings, indent=1))
     return pictures, learn
 
@@ -362,7 +407,8 @@ def _sample(args):
     if args.n < 1: raise ValueError(f'--n {args.n}: give at least 1 picture')
     game = load_run(args.run)
     out = Path(args.out) if args.out else Path(args.run)/f'sample-seed{args.seed}.png'
-    print(save_picture(draw(game, args.n, seed=args.seed), out))
+    y = read_conditions_of(args.run, args.n, args.on)
+    print(save_picture(draw(game, args.n, y=y, seed=args.seed), out))
 
 
 def _score(args):
@@ -427,22 +473,26 @@ def score_run(game, # a trained game
               settings: dict, # of its run
               data: str | None = None, # a data folder; None: the run's own
               n: int = 1000, # samples, test and training pictures, at most
-             ) -> dict: # plain values: n, sharpness, diversity, frechet_distance, kernel_distance and, where the game reconstructs, mse
+             ) -> dict: # plain values: n, sharpness, diversity, both distances; attribute_accuracy of a conditional game; mse of one that reconstructs
     "Sharpness, diversity and distances of samples beside real pictures; the test error of a game that reconstructs."
     import torch
     from dlcv_gan.data import to_float
     from dlcv_gan.game import draw
-    from dlcv_gan.metrics import FeatureNet, diversity, frechet_distance, kernel_distance, mse, sharpness, with_interval
+    from dlcv_gan.metrics import FeatureNet, asked_and_found, diversity, frechet_distance, kernel_distance, mse, sharpness, with_interval
     test, train = open_data(settings, 'test', data), open_data(settings, 'train', data)
     n = min(n, len(test), len(train))
     if n < 8: raise ValueError(f'{data or settings["data"]}: {n} pictures to compare with are too few; give at least 8 for training and for test, and --n 8 or more')
-    real, other, samples = to_float(test.images[:n]), to_float(train.images[:n]), draw(game, n, seed=settings['seed'])
+    real, other, samples = to_float(test.images[:n]), to_float(train.images[:n]), draw(game, n, y=None if test.labels is None else torch.tensor(test.labels[:n], dtype=torch.float32), seed=settings['seed'])
     estimate = lambda metric, *sets: dict(zip(('value', 'low', 'high'), with_interval(metric, *sets)))
     beside = lambda metric: dict(samples=estimate(metric, samples), real=estimate(metric, real))
     result = dict(n=n, size=settings['size'], rounds=settings['rounds'], sharpness=beside(lambda x: sharpness(x).median()), diversity=beside(diversity))
     features = [FeatureNet.random(0).features(x) for x in (samples, real, other)]
     for metric in (frechet_distance, kernel_distance):
         result[metric.__name__] = dict(samples=estimate(metric, features[0], features[1]), real=estimate(metric, features[2], features[1]))
+    if test.labels is not None:
+        judge = FeatureNet.fit(train.images, train.labels, epochs=5)
+        found = lambda x: asked_and_found(test.labels[:n], judge.attribute_probabilities(x), test.attributes).accuracy
+        result['attribute_accuracy'] = {name: dict(samples=float(a), real=float(b)) for (name, a), b in zip(found(samples).items(), found(real))}
     if not hasattr(game, 'reconstruct'): return result
     with torch.no_grad(): error = mse(real, torch.cat([game.reconstruct(x) for x in real.split(64)]))
     return {**result, 'mse': {'[-1,1]': error.value, '[0,1]': error.in_range(0, 1), '0..255': error.in_range(0, 255), 'reduction': 'mean over pixels, channels and pictures'}}
@@ -504,6 +554,7 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     g = p.add_argument_group('data')
     g.add_argument('--data', metavar='DIR', help='hw4_data, CelebA, anime faces, or any folder of pictures')
     g.add_argument('--on-bad', choices=['raise', 'skip'], help='at a bad row or picture: stop and name it (raise, default), or name it and go on (skip)')
+    g.add_argument('--attributes', nargs='+', metavar='NAME', help='label columns that condition a conditional system, such as Male for acgan')
     g.add_argument('--flip', action='store_true', default=None, help='mirror pictures at random')
     g.add_argument('--rotate', type=float, metavar='DEGREES', help='turn pictures by up to so many degrees')
     g = p.add_argument_group('nets (default: as the report prints them)')
@@ -533,10 +584,12 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     g.add_argument('--seed', type=int, help='of the nets\' start, order and noise (default 0)')
     g.add_argument('--save-every', type=int, metavar='ROUNDS', help='rounds between checkpoints (default: an epoch, at most 500)')
 
-    p = sub('sample', _sample, 'a grid of pictures from a run', ['dlcv_gan sample runs/gan', 'dlcv_gan sample runs/gan --n 64 --seed 3 --out grid.jpg'])
+    p = sub('sample', _sample, 'a grid of pictures from a run', ['dlcv_gan sample runs/gan', 'dlcv_gan sample runs/gan --n 64 --seed 3 --out grid.jpg',
+                                                                    'dlcv_gan sample runs/acgan --on Male'])
     p.add_argument('run', metavar='RUN', help='a folder that `train` wrote')
     p.add_argument('--n', type=int, default=32, help='pictures (default 32)')
     p.add_argument('--seed', type=int, default=0, help='of the latent codes (default 0)')
+    p.add_argument('--on', nargs='*', metavar='NAME', help='labels that shall hold, all others not (default: as in the training data)')
     p.add_argument('--out', metavar='FILE', help='.png or .jpg (default RUN/sample-seed0.png)')
 
     p = sub('score', _score, 'measure what a run draws against its test pictures', ['dlcv_gan score runs/gan', 'dlcv_gan score runs/gan --data hw4_data --json'])

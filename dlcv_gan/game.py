@@ -761,8 +761,10 @@ class System:
     short: str # what one types: 'vae'
     title: str # one line
     build: Callable[..., Game] # build(size=64, width=…, …) -> the game; the defaults are the printed ones
-    examples: Callable[[Game], dict] # game -> {net's name: (net, *example inputs)}, for the layer tables
+    examples: Callable[[Game], dict] # game -> {net's name: (net or a method of it, *example inputs)}, for the layer tables
     schedule: Schedule # who moves when
     lr: float | tuple # learning rate, or one per player
     bs: int # batch size
     rounds: int # real batches of the printed run
+    size: int = 64 # side of the printed pictures
+    labels: int = 0 # label columns that condition it; 0: unconditional

@@ -49,10 +49,21 @@ class GAN(Game):
         "What the objective says on scores of real and fake pictures."
         if player == 'generator': return {'adversarial': self.objective.generator(self.discriminator(self.sample(len(x), y), y))}
         with torch.no_grad(): fake = self.sample(len(x), y)
-        real_score, fake_score = self.discriminator(x, y).float(), self.discriminator(fake, y).float()
-        self.note(real_score=real_score.mean(), fake_score=fake_score.mean(), rank=(real_score.flatten()[:, None] > fake_score.flatten()).float().mean())
+        return self.judge(self.discriminator(x, y), self.discriminator(fake, y), x, fake, y)
+
+    def judge(self,
+              real_score: Tensor, # (n,) or (n, h, w) raw scores of the real pictures
+              fake_score: Tensor, # as many of the fakes
+              real: Tensor, # the pictures themselves (n, c, h, w), for the penalty
+              fake: Tensor, # the fakes (n, c, h, w)
+              y: Tensor | None = None, # conditions (n, a)
+             ) -> dict[str, Tensor]: # 'adversarial' and, where there is one, 'penalty'
+        "The discriminator's terms; its mean scores and its rank are noted."
+        real_score, fake_score = real_score.float(), fake_score.float()
+        self.note(real_score=real_score.mean(), fake_score=fake_score.mean(),
+                  rank=(real_score.flatten()[:, None] > fake_score.flatten()).float().mean())
         terms = {'adversarial': self.objective.discriminator(real_score, fake_score)}
-        return {**terms, 'penalty': self.penalty(self.discriminator, x, fake, y)} if self.penalty else terms
+        return {**terms, 'penalty': self.penalty(self.discriminator, real, fake, y)} if self.penalty else terms
 
     def constrain(self,
                   player: str, # who has just moved

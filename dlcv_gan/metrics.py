@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['INCEPTION', 'Error', 'mse', 'sharpness', 'diversity', 'duplicates', 'FeatureNet', 'frechet_distance',
            'kernel_distance', 'Estimate', 'with_interval', 'inception_weights', 'inception_features',
-           'inception_scores', 'Comparison', 'compare', 'Diagnosis', 'diagnose', 'CollapseWatch']
+           'inception_scores', 'asked_and_found', 'Comparison', 'compare', 'Diagnosis', 'diagnose', 'CollapseWatch']
 
 # %% ../nbs/05_metrics.ipynb #19f37eec
 from collections.abc import Callable
@@ -335,6 +335,19 @@ def inception_scores(x, # samples: floats (n, c, h, w) in [-1,1] or uint8 (n, h,
                                      kid_subset_size=min(1000, len(x), len(real)), save_cpu_ram=True, cache=False, verbose=False,
                                      **_extractor(fidelity, extractor, weights))
     return dict(fid=out['frechet_inception_distance'], kid=out['kernel_inception_distance_mean'], kid_std=out['kernel_inception_distance_std'])
+
+# %% ../nbs/05_metrics.ipynb #118c015d
+def asked_and_found(asked, # (n, a) zeros and ones: what the generator was asked for, or what is true of real pictures
+                    probabilities, # (n, a) 0..1: what a classifier finds
+                    attributes: list, # a names
+                   ) -> pd.DataFrame: # indexed by name: asked (share of pictures), found_if_asked, found_if_not, accuracy (mean of both halves)
+    "How often each attribute is found where it was asked for, and where it was not; NaN for a half that holds no picture."
+    asked, found = (torch.as_tensor(np.asarray(v)).float() > .5 for v in (asked, probabilities))
+    if asked.shape != found.shape or asked.shape[1:] != (len(attributes),):
+        raise ValueError(f'asked {tuple(asked.shape)}, found {tuple(found.shape)} and {len(attributes)} names: give one row a picture, one column a name')
+    asked, found = asked.double(), found.double()
+    yes, no = (asked * found).sum(0) / asked.sum(0), ((1 - asked) * found).sum(0) / (1 - asked).sum(0)
+    return pd.DataFrame(dict(asked=asked.mean(0), found_if_asked=yes, found_if_not=no, accuracy=(yes + 1 - no) / 2), index=list(attributes))
 
 # %% ../nbs/05_metrics.ipynb #7347ea65
 class Comparison(NamedTuple):

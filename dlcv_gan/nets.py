@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['dcgan_init', 'glorot_init', 'Encoder', 'Generator', 'Decoder', 'count_parameters', 'layer_table',
            'AttributeEmbedding', 'R1Generator', 'add_spectral_norm', 'Discriminator', 'R1Discriminator', 'layer_norm',
-           'DCGANGenerator', 'DCGANDiscriminator', 'mlp', 'ToyGenerator', 'ToyDiscriminator']
+           'DCGANGenerator', 'DCGANDiscriminator', 'PlaneDiscriminator', 'ProjectionDiscriminator', 'mlp',
+           'ToyGenerator', 'ToyDiscriminator']
 
 # %% ../nbs/01_nets.ipynb #0653840c
 from collections.abc import Callable
@@ -293,6 +294,46 @@ class DCGANDiscriminator(Discriminator):
         layers = [layer for level, (i, o) in enumerate(zip([channels, *levels], levels))
                   for layer in _normed(partial(nn.Conv2d, i, o, 4, 2, 1), o, norm if level else None, nn.LeakyReLU(slope, inplace=True))]
         super().__init__(nn.Sequential(*layers, nn.Flatten()), levels[-1]*16, attributes, spectral, init)
+
+# %% ../nbs/01_nets.ipynb #50bc81b6
+class PlaneDiscriminator(nn.Module):
+    "A discriminator that sees its condition as one more channel of the picture, as R4.CGAN's does."
+    def __init__(self,
+                 base: nn.Module, # a discriminator of pictures with one channel more
+                 conditions: int, # label columns
+                 size: int = 64, # side of the pictures
+                 slope: float = 0.2, # of LeakyReLU behind the dense layer
+                ):
+        super().__init__()
+        self.base, self.size = base, size
+        self.plane = nn.Sequential(nn.Linear(conditions, size*size), nn.LeakyReLU(slope, inplace=True))
+
+    def forward(self,
+                x: Tensor, # (n, channels, size, size) in [-1, 1]
+                y: Tensor, # (n, conditions)
+               ) -> Tensor: # (n,) raw scores, high for real
+        "One raw score per picture and its condition."
+        return self.base(torch.cat([x, self.plane(y).view(-1, 1, self.size, self.size)], 1))
+
+
+class ProjectionDiscriminator(nn.Module):
+    "A discriminator that adds how well the features fit the condition ([Miyato & Koyama 2018](https://arxiv.org/abs/1802.05637))."
+    def __init__(self,
+                 base: Discriminator, # gives the features and the unconditional score
+                 conditions: int, # label columns
+                 spectral: bool = False, # spectral norm on the labels' vectors
+                ):
+        super().__init__()
+        self.base, self.embed = base, nn.Linear(conditions, base.score.in_features, bias=False)
+        if spectral: add_spectral_norm(self.embed)
+
+    def forward(self,
+                x: Tensor, # (n, channels, size, size) in [-1, 1]
+                y: Tensor, # (n, conditions)
+               ) -> Tensor: # (n,) raw scores, high for real
+        "One raw score per picture and its condition."
+        features = self.base.features(x)
+        return self.base.score(features).squeeze(1) + (self.embed(y)*features).sum(1)
 
 # %% ../nbs/01_nets.ipynb #a751d37e
 def mlp(*widths: int, # of the input, the hidden layers and the output

@@ -43,8 +43,8 @@ def describe(name: str, # the report's name or the short one
     "A system layer by layer, with the recipe that trains it; built at the size and width that the report prints."
     system = find_system(name)
     game, nets = system.build(), {}
-    for net, (module, *inputs) in system.examples(game).items():
-        layers = layer_table(module, *inputs)
+    for net, (call, *inputs) in system.examples(game).items():
+        layers = layer_table(getattr(call, '__self__', call), *inputs, forward=call) # a method stands for its net
         nets[net] = dict(layers=layers.to_dict('records'), params=int(layers.params.sum()), keras_params=int(layers.keras_params.sum()))
     lr = list(system.lr) if isinstance(system.lr, (tuple, list)) else system.lr
     recipe = dict(schedule=str(system.schedule), lr=lr, bs=system.bs, rounds=system.rounds)

@@ -16,6 +16,8 @@ LIBRARY = {'faces': {'draw'}, # a face is drawn with the kit
            'view': {'game'}, 'metrics': {'game'}} # files are written as the learner writes them: whole or not at all
 # What an assignment may know: the loop, the losses, and the networks its report prints.
 ASSIGNMENT = {'game', 'losses', 'nets'}
+# An assignment that plays an earlier one's game by other rules imports that game instead of writing it twice.
+GAMES = {'acgan': {'gan'}, 'wgan': {'gan'}, 'tags': {'acgan'}, 'iclevr': {'gan', 'acgan'}}
 # Third parties: what settings.ini says, by import name, and what comes along with it.
 IMPORT_NAMES = {'pillow': 'PIL', 'scikit-learn': 'sklearn'}
 COME_ALONG = {'fastai': {'fastprogress'}, 'ipywidgets': {'IPython'}}
@@ -60,7 +62,7 @@ def allowed(module: str, floor: dict) -> set:
     "Modules of ours that one module may import."
     number = floor[module][:2]
     if number[0] == '0': return LIBRARY.get(module, set())
-    if number[0] == '1': return ASSIGNMENT
+    if number[0] == '1': return ASSIGNMENT | GAMES.get(module, set())
     return {m for m, book in floor.items() if book[:2] < number}
 
 

@@ -12,6 +12,8 @@ PRINTED = {
     ('R1.VAE', 'decoder'): [8_396_800, 2_359_808, 2048, 2_359_808, 2048, 1_179_904, 1024, 295_040, 512, 73_792, 256, 18_464, 128, 867],
     ('R1.GAN', 'generator'): [1_048_832, 1024, 524_416, 512, 131_136, 256, 32_800, 128, 1539],
     ('R1.GAN', 'discriminator'): [2432, 51_264, 204_928, 819_456, 3_277_312, 8193],
+    ('R1.ACGAN', 'generator'): [512, 786_688, 1024, 524_416, 512, 131_136, 256, 32_800, 128, 1539], # the embedding's 2 x 256 first
+    ('R1.ACGAN', 'discriminator'): [2432, 51_264, 204_928, 819_456, 3_277_312, 8193, 8193],
 }
 
 
@@ -61,7 +63,8 @@ def test_every_system_plays_a_round_with_its_own_schedule(name):
     from dlcv_gan.data import Batches
     system = find_system(name)
     game = system.build(size=32, width=4)
-    dls = DataLoaders(Batches(torch.rand(8, 3, 32, 32) * 2 - 1, bs=4), device='cpu')
+    labels = torch.eye(system.labels)[torch.arange(8) % system.labels] if system.labels else None
+    dls = DataLoaders(Batches(torch.rand(8, 3, 32, 32) * 2 - 1, labels, bs=4), device='cpu')
     learn = GameLearner(dls, game, system.schedule, lr=system.lr, precision='fp32')
     with learn.no_bar(), learn.no_logging(): learn.fit_rounds(2)
-    assert learn.rounds == 2 and learn.sample(3).shape == (3, 3, 32, 32)
+    assert learn.rounds == 2 and learn.sample(3, y=None if labels is None else labels[:3]).shape == (3, 3, 32, 32)
