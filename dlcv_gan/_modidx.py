@@ -503,4 +503,7 @@ d = { 'settings': { 'branch': 'main',
                                'dlcv_gan.view.show_grid': ('view.html#show_grid', 'dlcv_gan/view.py'),
                                'dlcv_gan.view.slerp': ('view.html#slerp', 'dlcv_gan/view.py'),
                                'dlcv_gan.view.to_grid': ('view.html#to_grid', 'dlcv_gan/view.py'),
-                               'dlcv_gan.view.tsne': ('view.html#tsne', 'dlcv_gan/view.py')}}}
+                               'dlcv_gan.view.tsne': ('view.html#tsne', 'dlcv_gan/view.py')},
+            'dlcv_gan.wgan': { 'dlcv_gan.wgan.build_cwgan': ('wgan.html#build_cwgan', 'dlcv_gan/wgan.py'),
+                               'dlcv_gan.wgan.build_cwgan_gp': ('wgan.html#build_cwgan_gp', 'dlcv_gan/wgan.py'),
+                               'dlcv_gan.wgan.build_wgan_gp': ('wgan.html#build_wgan_gp', 'dlcv_gan/wgan.py')}}}

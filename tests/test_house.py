@@ -13,7 +13,8 @@ from api import read_module  # noqa: E402
 
 # The only arrows between library modules, each one paid for by what it saves.
 LIBRARY = {'faces': {'draw'}, # a face is drawn with the kit
-           'view': {'game'}, 'metrics': {'game'}} # files are written as the learner writes them: whole or not at all
+           'view': {'game'}, 'metrics': {'game'}, # files are written as the learner writes them: whole or not at all
+           'scores': {'data', 'game'}} # what a course grades: pictures in the nets' range, drawn by a game
 # What an assignment may know: the loop, the losses, and the networks its report prints.
 ASSIGNMENT = {'game', 'losses', 'nets'}
 # An assignment that plays an earlier one's game by other rules imports that game instead of writing it twice.
