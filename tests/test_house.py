@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT/'tools'))
 from api import read_module  # noqa: E402
 
 # The only arrows between library modules, each one paid for by what it saves.
-LIBRARY = {'faces': {'draw'}} # a face is drawn with the kit
+LIBRARY = {'faces': {'draw'}, 'anime': {'draw', 'data'}} # pictures are drawn with the kit; the order of the anime tags is the reader's
 # What an assignment may know: the loop, the losses, and the networks its report prints.
 ASSIGNMENT = {'game', 'losses', 'nets'}
 # Third parties: what settings.ini says, by import name, and what comes along with it.
