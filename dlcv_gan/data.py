@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['HAIR', 'EYES', 'ANIME_TAGS', 'Listing', 'in_test_split', 'read_folder', 'read_hw4', 'read_celeba', 'read_anime',
-           'read_tag_lines', 'to_float', 'to_uint8', 'Pictures', 'cache_pictures', 'open_pictures', 'from_torchvision',
-           'torchvision_pictures', 'turn_pictures', 'Batches', 'picture_loaders']
+           'read_tag_lines', 'read_iclevr', 'read_conditions', 'to_float', 'to_uint8', 'Pictures', 'cache_pictures',
+           'open_pictures', 'from_torchvision', 'torchvision_pictures', 'turn_pictures', 'Batches', 'picture_loaders']
 
 # %% ../nbs/00_data.ipynb #46db0095
 import difflib, errno, hashlib, inspect, json, os, re, shutil, unicodedata, warnings, zipfile
@@ -147,13 +147,13 @@ def _bits(values, attributes, coding):
         if coding.setdefault('no', no) != no: return None, f"it writes 'no' as {no}, the rows before as {coding['no']}"
     return [b == 1 for b in bits], None
 
-def _match(rows, files, table, rejects):
+def _match(rows, files, table, rejects, unit='line'):
     "Names that have both a row and a picture, in the table's order; whatever has only one of them is rejected by name."
     by_name = {_same(f.name): f for f in files}
     lost = [n for n in rows if n not in by_name]
     for n in lost:
         many = f' ({len(lost)} such rows)' if len(lost) > 1 else ''
-        rejects(f'{table}, line {rows[n][0]}', f'picture {n!r} is not in {files[0].parent}{many}', 'Put the picture back or delete the row')
+        rejects(f'{table}, {unit} {rows[n][0]}', f'picture {n!r} is not in {files[0].parent}{many}', 'Put the picture back or delete the row')
     extra = [n for n in by_name if n not in rows and n not in rejects.names]    # a bad row is told once, not again for its picture
     for n in extra:
         many = f' ({len(extra)} such pictures)' if len(extra) > 1 else ''
@@ -368,6 +368,76 @@ def read_tag_lines(path, # testing_text.txt or testing_tags.txt: `id,<colour> ha
     if not wishes: raise ValueError(f'{path}: holds no lines. Write one wish a line, like `1,blue hair red eyes`.')
     return list(wishes.values())
 
+# %% ../nbs/00_data.ipynb #bad991af
+_ICLEVR_PICTURES = ('iclevr', 'images', '.')
+
+def _iclevr_tables(root):
+    "The folder with train.json and objects.json: root itself, or the one around it where root is the folder of pictures; or None."
+    around = [Path(root).resolve().parent] if Path(root).resolve().name in _ICLEVR_PICTURES else []
+    return next((d for d in [Path(root), *around] if (d/'train.json').is_file() and (d/'objects.json').is_file()), None)
+
+def _read_json(path, kind, what):
+    "A JSON file whose outermost value is a list, or an object, which comes as a list of (name, value) so that nothing said twice is lost."
+    class Named(list): pass
+    try: value = json.loads(Path(path).read_text(encoding='utf-8-sig'), object_pairs_hook=Named)
+    except ValueError as e: raise ValueError(f'{path}: is not JSON ({e}). Unpack the file again.') from None
+    if isinstance(value, Named) != (kind is dict) or not isinstance(value, list) or not value:
+        raise ValueError(f'{path}: is not {what}. Give the file that came with the course.')
+    return list(value)
+
+def _object_names(path):
+    "The names of objects.json in the order of their numbers, which are 0, 1, 2 and so on."
+    index = _read_json(path, dict, 'an object of names and numbers, such as {"gray cube": 0}')
+    names, numbers = _header([n for n, _ in index], path), [k for _, k in index]
+    if any(type(k) is not int for k in numbers) or sorted(numbers) != list(range(len(names))):
+        raise ValueError(f'{path}: the numbers are not 0 to {len(names) - 1}, each once. Unpack the file again.')
+    return sorted(names, key=dict(index).get)
+
+def _many_hot(wish, names):
+    "(zeros and ones, None) of a list of names, or (None, what is wrong with it)."
+    if not isinstance(wish, list) or not wish: return None, f'{wish!r} is not a list of objects'
+    for o in wish:
+        if o not in names: return None, f'no object is called {o!r}{_nearest(str(o), names)}'
+        if wish.count(o) > 1: return None, f'{o!r} stands in it twice'
+    return [n in wish for n in names], None
+
+# %% ../nbs/00_data.ipynb #b6ef74ca
+def read_iclevr(root, # a folder with objects.json, train.json and pictures in iclevr/, images/ or beside them; or that folder of pictures
+                split: str = 'train', # train/test by a hash of the scene's name (CLEVR_train_000123), or 'all'
+                on_bad: str = 'raise', # 'raise': stop at the first bad entry; 'skip': name it in `.skipped` and go on
+               ) -> Listing: # labels (n, 24), columns in the order of objects.json; FileNotFoundError or ValueError naming file and entry
+    "Read i-CLEVR: pictures of up to three objects, every object of a picture in its label; the pictures of one scene stay on one side."
+    root, rejects = _need(root, 'the folder', 'Give the folder that holds the scenes.'), _Rejects(on_bad)
+    _check_split(split, ('train', 'test', 'all'), root)
+    folder = _iclevr_tables(root)
+    if folder is None: raise FileNotFoundError(f'{root}: train.json and objects.json do not lie here. Put both beside the folder of pictures.')
+    table, attributes, rows = folder/'train.json', _object_names(folder/'objects.json'), {}
+    _, files = _first_with_pictures(list(dict.fromkeys(d/f for d in (root, folder) for f in _ICLEVR_PICTURES)), table)
+    for i, (name, wish) in enumerate(_read_json(table, dict, 'an object of pictures and lists, such as {"a.png": ["gray cube"]}'), 1):
+        name, where = _same(name), f'{table}, entry {i} ({name})'
+        if name in rows: rejects(where, f'was already entry {rows[name][0]}', 'Delete one of the two'); continue
+        bits, fault = _many_hot(wish, attributes)
+        if fault: rejects(where, fault, 'Mend the entry', name); continue
+        rows[name] = i, bits
+    kept = _match(rows, files, table, rejects, 'entry')
+    kept = [kept[i] for i in _chosen([re.sub(r'_\d+$', '', Path(n).stem) for n, *_ in kept], split)]
+    return _listing([f for _, f, _ in kept], [b for *_, b in kept], attributes, rejects, root, table)
+
+def read_conditions(path, # test.json or new_test.json: a list of lists of names
+                    objects=None, # the names in order, or the path of objects.json; default the one beside `path`
+                   ) -> np.ndarray: # float32 (n, 24) zeros and ones, what a conditional generator takes as y
+    "Read the wishes to be fulfilled; ValueError names the entry and the nearest object."
+    wishes = _read_json(_need(path, 'the file of wishes', 'Give test.json or new_test.json.'), list, 'a list of lists such as [["gray cube"]]')
+    if objects is None: objects = Path(path).with_name('objects.json')
+    if isinstance(objects, (str, os.PathLike)):
+        objects = _object_names(_need(objects, 'the list of objects', 'Put objects.json there, or pass the names.'))
+    rows = []
+    for i, wish in enumerate(wishes, 1):
+        bits, fault = _many_hot(wish, list(objects))
+        if fault: raise ValueError(f'{path}, entry {i}: {fault}. Mend the entry.')
+        rows.append(bits)
+    return np.array(rows, np.float32)
+
 # %% ../nbs/00_data.ipynb #75cb0ac3
 def to_float(images, # uint8 (n, h, w, c), an array or a tensor
             ) -> Tensor: # float32 (n, c, h, w) in [-1, 1], channels last in memory
@@ -564,20 +634,22 @@ def open_pictures(root, # a folder in any of the layouts above
                   split: str = 'train', # 'train' or 'test' (CelebA also 'valid', a plain folder a subfolder's name), 'all'
                   size: int = 64, # side of the square pictures, pixels
                   on_bad: str = 'raise', # 'raise': stop at the first bad row or picture; 'skip': name each in `.skipped` and go on
-                  crop: str = 'centre', # 'centre' or 'resize', see `cache_pictures`
+                  crop: str | None = None, # 'centre' or 'resize', see `cache_pictures`; default what the layout's course does: 'resize' for i-CLEVR, else 'centre'
                   cache=None, # folder for caches
                   progress: bool = True, # show a bar while decoding?
                  ) -> Pictures: # FileNotFoundError says what was looked for
-    "Recognise the layout of a folder, read it and decode it once: course CSV, CelebA, anime faces, or a plain folder of pictures."
+    "Recognise the layout of a folder, read it and decode it once: course CSV, CelebA, anime faces, i-CLEVR, or a plain folder of pictures."
     root = _need(root, 'the data folder', 'Give the folder that you unpacked.')
     if _celeba_file(root, _CELEBA_LISTS): read = read_celeba
     elif (root/'train.csv').is_file() or (root/'test.csv').is_file(): read = read_hw4
     elif any((root/f).is_file() for f in _TAG_FILES): read = read_anime
+    elif _iclevr_tables(root): read = read_iclevr
     elif _pictures_in(root) or _pictures_in(root/split): read = read_folder
     else:
         raise FileNotFoundError(f"{root}: no layout fits. Looked for {' or '.join(_CELEBA_LISTS)} (CelebA), train.csv or test.csv "
-                                f"(hw4_data), {' or '.join(_TAG_FILES)} (anime), and pictures in {root} or {root/split}. "
+                                f"(hw4_data), {' or '.join(_TAG_FILES)} (anime), train.json with objects.json (i-CLEVR), and pictures in {root} or {root/split}. "
                                 'Give the folder one level up or down?')
+    if crop is None: crop = 'resize' if read is read_iclevr else 'centre'
     return cache_pictures(read(root, split, on_bad), size, crop, cache, on_bad, progress)
 
 # %% ../nbs/00_data.ipynb #6cb6a9f1

@@ -1,5 +1,5 @@
 "Readers, decoding and the cache: formats, faults, and what a killed or crowded run leaves behind."
-import gzip, hashlib, http.server, multiprocessing, os, pickle, shutil, struct, tarfile, threading, time, unicodedata, warnings
+import gzip, hashlib, http.server, json, multiprocessing, os, pickle, shutil, struct, tarfile, threading, time, unicodedata, warnings
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torchvision.transforms import ToTensor
 from torchvision.transforms.functional import resize
 
 from dlcv_gan.data import (ANIME_TAGS, EYES, HAIR, Listing, Pictures, cache_pictures, from_torchvision, in_test_split, open_pictures,
-                           read_anime, read_celeba, read_folder, read_hw4, read_tag_lines, to_float, to_uint8, torchvision_pictures)
+                           read_anime, read_celeba, read_conditions, read_folder, read_hw4, read_iclevr, read_tag_lines, to_float, to_uint8, torchvision_pictures)
 
 SHARED = Path(__file__).resolve().parents[2]/'shared'/'data'
 
@@ -343,6 +343,108 @@ def test_tag_line_faults(tmp_path, text, says):
     (tmp_path/'t.txt').write_text(text); fails(read_tag_lines, tmp_path/'t.txt', says=['t.txt', *says] if text else says)
 
 
+# --- i-CLEVR: scenes and wishes
+
+OBJECTS = [f'{colour} {shape}' for shape in ('cube', 'sphere', 'cylinder') for colour in 'gray red blue green brown purple cyan yellow'.split()]
+SCENES = {'CLEVR_train_000007_0.png': ['red cube'], 'CLEVR_train_000007_1.png': ['red cube', 'gray sphere'],
+          'CLEVR_train_000007_2.png': ['red cube', 'gray sphere', 'blue cylinder'], 'CLEVR_train_000002_0.png': ['gray sphere']}
+
+
+def iclevr(root, scenes=SCENES, folder='iclevr', objects=None, text=None):
+    for i, name in enumerate(scenes): dot(root/folder/name, i)
+    (root/'objects.json').write_text(json.dumps(objects or {o: i for i, o in enumerate(OBJECTS)}))
+    (root/'train.json').write_text(text or json.dumps(scenes))
+    return root
+
+
+@pytest.mark.parametrize('folder, opened', [('iclevr', '.'), ('images', '.'), ('.', '.'), ('iclevr', 'iclevr'), ('images', 'images')])
+def test_iclevr_layouts(tmp_path, folder, opened):
+    listing = read_iclevr(iclevr(tmp_path, folder=folder)/opened, 'all')
+    assert [f.name for f in listing.files] == list(SCENES) and listing.attributes == OBJECTS and listing.labels.dtype == np.uint8
+    for row, wish in zip(listing.labels, SCENES.values()): # every object of a list, not the first one
+        assert [o for o, bit in zip(OBJECTS, row) if bit] == sorted(wish, key=OBJECTS.index)
+    assert open_pictures(tmp_path/opened, 'all', 8, progress=False).labels.sum(1).tolist() == [1, 2, 3, 1]
+
+
+def test_iclevr_columns_are_the_numbers_of_objects_json(tmp_path):
+    backwards = {o: 23 - i for i, o in enumerate(OBJECTS)}
+    listing = read_iclevr(iclevr(tmp_path, objects=backwards), 'all')
+    assert listing.attributes == OBJECTS[::-1] and np.flatnonzero(listing.labels[2]).tolist() == sorted(backwards[o] for o in SCENES['CLEVR_train_000007_2.png'])
+
+
+def test_the_pictures_of_a_scene_stay_together(tmp_path):
+    scenes = {f'CLEVR_train_{i:06d}_{k}.png': ['red cube', 'blue cube', 'gray cube'][:k + 1] for i in range(60) for k in range(3)}
+    iclevr(tmp_path, scenes)
+    parts = [[f.name for f in read_iclevr(tmp_path, split).files] for split in ('train', 'test')]
+    assert sorted(sum(parts, [])) == sorted(scenes) and 3 <= len(parts[1]) <= 45
+    assert not {n[:18] for n in parts[0]} & {n[:18] for n in parts[1]}
+
+
+def test_iclevr_faults(tmp_path):
+    iclevr(tmp_path)
+    def bad(says, kind=ValueError, **change):
+        iclevr(tmp_path, **change); fails(read_iclevr, tmp_path, 'all', kind=kind, says=says)
+    first, *_ = SCENES
+    bad(['train.json', 'entry 4', 'CLEVR_train_000002_0', "'grey sphere'", "'gray sphere'"], scenes=SCENES | {'CLEVR_train_000002_0.png': ['grey sphere']})
+    bad(['entry 1', 'twice'], scenes=SCENES | {first: ['red cube', 'red cube']})
+    bad(['entry 1', 'not a list'], scenes=SCENES | {first: 'red cube'})
+    bad(['entry 1', 'not a list'], scenes=SCENES | {first: []})
+    bad(['entry 2', 'already entry 1'], text=f'{{"{first}": ["red cube"], "{first}": ["gray cube"]}}')
+    bad(['train.json', 'not JSON'], text=json.dumps(SCENES)[:-20])
+    bad(['train.json', 'is not an object'], text='[["red cube"]]')
+    bad(['objects.json', '0 to 1'], objects={'red cube': 0, 'gray sphere': 2})
+    bad(['entry 5', "'CLEVR_train_000099_0.png'"], text=json.dumps(SCENES | {'CLEVR_train_000099_0.png': ['red cube']}))
+    bad(['CLEVR_train_000002_0.png', 'no row'], text=json.dumps({k: v for k, v in SCENES.items() if '000002' not in k}))
+    iclevr(tmp_path); (tmp_path/'objects.json').unlink()
+    fails(read_iclevr, tmp_path, kind=FileNotFoundError, says=['objects.json'])
+    fails(read_iclevr, tmp_path, 'tset', says=["'test'"])
+
+
+def test_iclevr_skips(tmp_path):
+    iclevr(tmp_path, SCENES | {'CLEVR_train_000002_0.png': ['grey sphere']})
+    (tmp_path/'iclevr'/'CLEVR_train_000007_1.png').unlink()
+    listing = skips(partial(read_iclevr, tmp_path, 'all'), n=2, says=['grey sphere', 'CLEVR_train_000007_1.png'])
+    assert [f.name for f in listing.files] == ['CLEVR_train_000007_0.png', 'CLEVR_train_000007_2.png']
+
+
+def test_scenes_are_squeezed_and_portraits_cropped(tmp_path):
+    wide = np.zeros((24, 32, 3), np.uint8); wide[:, :4] = 255 # a white stripe at the side, which a crop cuts away
+    iclevr(tmp_path/'scenes', {'a_0.png': ['red cube']}); Image.fromarray(wide).save(tmp_path/'scenes'/'iclevr'/'a_0.png')
+    (tmp_path/'plain').mkdir(); Image.fromarray(wide).save(tmp_path/'plain'/'a_0.png')
+    for folder, crop, white in (('scenes', None, True), ('scenes', 'centre', False), ('plain', None, False), ('plain', 'resize', True)):
+        image = open_pictures(tmp_path/folder, 'all', 8, crop=crop, progress=False).images[0]
+        assert (image[:, 0].min() > 200) == white, (folder, crop)
+
+
+def test_conditions(tmp_path):
+    iclevr(tmp_path)
+    path = tmp_path/'test.json'
+    path.write_text('[["gray sphere", "red cube"], ["yellow cylinder"]]')
+    y = read_conditions(path)
+    assert y.dtype == np.float32 and y.shape == (2, 24) and [np.flatnonzero(row).tolist() for row in y] == [[1, 8], [23]]
+    assert (read_conditions(path, tmp_path/'objects.json') == y).all() and (read_conditions(path, OBJECTS[::-1]) == y[:, ::-1]).all()
+    for text, says in (('[["gray sphere"], ["red cub"]]', ['test.json', 'entry 2', "'red cube'"]), ('[["red cube", "red cube"]]', ['entry 1', 'twice']),
+                       ('["red cube"]', ['entry 1', 'not a list']), ('[]', ['test.json']), ('{"a": ["red cube"]}', ['list of lists']), ('[', ['JSON'])):
+        path.write_text(text); fails(read_conditions, path, says=says)
+    fails(read_conditions, tmp_path/'none.json', kind=FileNotFoundError, says=['none.json'])
+    (tmp_path/'objects.json').unlink(); path.write_text('[["red cube"]]')
+    fails(read_conditions, path, kind=FileNotFoundError, says=['objects.json'])
+
+
+def test_real_scenes_and_wishes(tmp_path):
+    objects = real('iclevr_objects.json')
+    test, new = (read_conditions(real(f'iclevr_{k}.json'), objects) for k in ('test', 'new_test'))
+    assert test.shape == new.shape == (32, 24) and (test.sum(), new.sum()) == (72, 84)
+    train = json.loads(real('iclevr_train.json').read_text())
+    for k in ('objects', 'train'): shutil.copy(real(f'iclevr_{k}.json'), tmp_path/f'{k}.json')
+    (tmp_path/'iclevr').mkdir()
+    for name in train: (tmp_path/'iclevr'/name).touch() # a reader opens no picture
+    listing, parts = read_iclevr(tmp_path, 'all'), [read_iclevr(tmp_path, split) for split in ('train', 'test')]
+    assert len(listing) == 18_009 == sum(map(len, parts)) and .08 < len(parts[1])/18_009 < .12
+    assert np.bincount(listing.labels.sum(1)).tolist() == [0, 6003, 6003, 6003] and listing.attributes == OBJECTS
+    for f, row in zip(listing.files, listing.labels): assert {OBJECTS[k] for k in np.flatnonzero(row)} == set(train[f.name])
+
+
 # --- pixels
 
 def test_every_byte_survives_the_round_trip():
@@ -573,7 +675,7 @@ def test_the_door_recognises_layouts(tmp_path):
         assert both[0].attributes == ['Bald', 'Young'] and len(both[0]) + len(both[1]) == 30
     assert open_pictures(tmp_path/'c', 'all', 8, progress=False).attributes == ANIME_TAGS
     assert len(open_pictures(tmp_path/'d', 'trainA', 8, progress=False)) == 3
-    fails(open_pictures, tmp_path/'d', kind=FileNotFoundError, says=['list_attr_celeba.txt', 'train.csv', 'tags_clean.csv', 'pictures'])
+    fails(open_pictures, tmp_path/'d', kind=FileNotFoundError, says=['list_attr_celeba.txt', 'train.csv', 'tags_clean.csv', 'train.json', 'pictures'])
     fails(open_pictures, tmp_path/'z', kind=FileNotFoundError, says=['z'])
     hw4(tmp_path/'a', ['a.png,0,1', 'b.png,0,3'])
     with pytest.warns(UserWarning): assert len(open_pictures(tmp_path/'a', size=8, on_bad='skip', progress=False).skipped) == 1
