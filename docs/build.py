@@ -147,7 +147,7 @@ def page(nb: dict, targets: dict, symbols: list = (), module: str = '', widgets:
 def contents(titles: dict) -> str:
     "The sidebar: one hidden table of contents for each room, notebooks with their numbers; `titles` is page -> title."
     rooms = {'Start here': ['self', *(n for n in titles if not n[0].isdigit() and n != 'index')]}
-    rooms |= {room: [f'{n[:2]}  {t} <{n}>' for n, t in titles.items() if n.startswith(digit)] for digit, room in ROOMS.items()}
+    rooms |= {room: [f'{n.partition("_")[0]}  {t} <{n}>' for n, t in titles.items() if n.startswith(digit)] for digit, room in ROOMS.items()}
     return '\n'.join(f'```{{toctree}}\n:hidden:\n:caption: {title}\n\n' + '\n'.join(members) + '\n```\n' for title, members in rooms.items() if members)
 
 

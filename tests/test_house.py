@@ -77,7 +77,7 @@ def test_every_module_has_a_notebook():
 def test_a_module_is_named_as_its_notebook(path):
     names = [m for m, book in floors().items() if book == path.stem]
     assert path.stem[0] != '2' or not names, f'{path.name} is a study and exports {names}: studies export nothing'
-    assert not names or names == [re.sub(r'^\d\d_', '', path.stem)], f'{path.name} exports {names}: name the module as the notebook, without its number'
+    assert not names or names == [re.sub(r'^\d\d[a-z]?_', '', path.stem)], f'{path.name} exports {names}: name the module as the notebook, without its number'
 
 
 @each_module
@@ -258,7 +258,7 @@ def test_nothing_built_is_held():
 
 
 def test_no_module_named_for_nothing():
-    wrong = [str(p.relative_to(ROOT)) for p in held() if re.fullmatch(r'(\d\d_)?(utils?|helpers?|misc|common)\.(py|ipynb)', p.name)]
+    wrong = [str(p.relative_to(ROOT)) for p in held() if re.fullmatch(r'(\d\d[a-z]?_)?(utils?|helpers?|misc|common)\.(py|ipynb)', p.name)]
     assert not wrong, f'{wrong}: name it for what it does'
 
 
