@@ -168,7 +168,7 @@ def read_conditions_of(run: Path, # a run folder
         return None
     names, *rows = file.read_text(encoding='utf-8').splitlines()
     names, rows = names.split(','), torch.tensor([[float(v) for v in row.split(',')] for row in rows])
-    for name in on or (): _look_up('--on', name, names)
+    for name in on or (): _look_up('--on', name, dict.fromkeys(names))
     if on is not None: rows = torch.tensor([[float(name in on) for name in names]])
     return rows[torch.arange(n) % len(rows)]
 
@@ -393,11 +393,58 @@ def _train(args):
 
 def _draw(args):
     "Draw a world to disk."
-    from dlcv_gan.faces import write_hw4
+    given = {k: v for k in ('n', 'test', 'size', 'seed') if (v := getattr(args, k)) is not None}
     for flag in ('n', 'test'):
-        if getattr(args, flag) < 1: raise ValueError(f'--{flag} {getattr(args, flag)}: give at least 1 picture')
-    write_hw4(args.out, args.n, args.test, args.size, args.seed, progress=sys.stderr.isatty())
-    print(f'{args.out}: {args.n} training and {args.test} test pictures of {args.size}x{args.size}; train with: dlcv_gan train vae --data {args.out} --out RUN')
+        if given.get(flag, 1) < 1: raise ValueError(f'--{flag} {given[flag]}: give at least 1 picture')
+    then = {'faces': _draw_faces, 'anime': _draw_anime, 'scenes': _draw_scenes, 'horse2zebra': _draw_horse2zebra}[args.world](args.out, given)
+    print(f'{args.out}: done; train with: dlcv_gan train {then} --data {args.out} --out RUN')
+
+
+def _draw_faces(out, given):
+    from dlcv_gan.faces import write_hw4
+    write_hw4(out, given.get('n', 5000), given.get('test', 500), given.get('size', 64), given.get('seed', 0), progress=sys.stderr.isatty())
+    return 'vae'
+
+
+def _draw_anime(out, given):
+    from dlcv_gan.anime import write_anime
+    if 'test' in given: raise ValueError('--test: the anime faces have no test folder, the reader splits them by name; leave it out')
+    write_anime(out, given.get('n', 10_000), given.get('seed', 0), given.get('size', 96), progress=sys.stderr.isatty())
+    return 't2i'
+
+
+def _draw_scenes(out, given):
+    from dlcv_gan.scenes import write_iclevr
+    if 'test' in given: raise ValueError('--test: the scenes have no test folder, test.json holds wishes; leave it out')
+    write_iclevr(out, given.get('n', 6003), given.get('seed', 0), given.get('size', (240, 320)), progress=sys.stderr.isatty())
+    return 'cgan'
+
+
+def _draw_horse2zebra(out, given):
+    from dlcv_gan.animals import write_horse2zebra
+    n, test = given.get('n', 1067), given.get('test', 120)
+    write_horse2zebra(out, n, n * 5 // 4, test, test * 7 // 6, given.get('size', 256), given.get('seed', 0), progress=sys.stderr.isatty())
+    return 'cyclegan'
+
+
+def _evaluator(args):
+    "Train the classifier that grades."
+    from dlcv_gan.data import open_pictures
+    from dlcv_gan.lab7 import fit_evaluator
+    if args.epochs < 1: raise ValueError(f'--epochs {args.epochs}: give at least 1')
+    if Path(args.out).suffix != '.safetensors': raise ValueError(f'{args.out}: name the file .safetensors')
+    pictures = open_pictures(args.data, args.split, progress=sys.stderr.isatty())
+    fit_evaluator(pictures, args.out, args.epochs, args.seed, say=lambda line: print(line, file=sys.stderr, flush=True))
+
+
+def _lab7(args):
+    "Draw and grade both exams of course D."
+    from dlcv_gan.lab7 import lab7
+    from dlcv_gan.scores import Evaluator
+    result = lab7(load_run(args.run), args.exams, args.out, Evaluator.load(args.evaluator), args.draws, args.seed)
+    if args.json: return _json(result)
+    for name, s in result.items(): print(f"{name:9} handed in {s['handed_in']:.3f}; over {s['draws']} draws {s['mean']:.3f} ({s['low']:.3f} to {s['high']:.3f})")
+    print(f'{args.out}: test.png and new_test.png, 8 a row')
 
 
 def _sample(args):
@@ -533,13 +580,16 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
         p.set_defaults(call=call)
         return p
 
-    p = sub('draw', _draw, 'draw a world of pictures in a real dataset\'s layout', ['dlcv_gan draw faces hw4_data', 'dlcv_gan draw faces small_faces --n 500 --test 100 --size 32 --seed 7'])
-    p.add_argument('world', choices=['faces'], help='faces: portraits with 13 attributes, as hw4_data (train/, train.csv, test/, test.csv)')
+    p = sub('draw', _draw, 'draw a world of pictures in a real dataset\'s layout', [
+        'dlcv_gan draw faces hw4_data', 'dlcv_gan draw faces small_faces --n 500 --test 100 --size 32 --seed 7', 'dlcv_gan draw anime anime --n 20000',
+        'dlcv_gan draw scenes iclevr', 'dlcv_gan draw horse2zebra horse2zebra'])
+    p.add_argument('world', choices=['faces', 'anime', 'scenes', 'horse2zebra'], help='faces: 13 attributes, as hw4_data (64x64); anime: tags of hair and eyes, faces/ and '
+                   'tags_clean.csv (96x96); scenes: 24 objects, as i-CLEVR (320x240); horse2zebra: trainA, trainB, testA, testB and the truth of the tests (256x256)')
     p.add_argument('out', metavar='OUT', help='folder to write')
-    p.add_argument('--n', type=int, default=5000, help='training pictures (default 5000)')
-    p.add_argument('--test', type=int, default=500, help='test pictures (default 500)')
-    p.add_argument('--size', type=int, default=64, help='pixels a side (default 64)')
-    p.add_argument('--seed', type=int, default=0, help='another seed, other people (default 0)')
+    p.add_argument('--n', type=int, help='training faces (5000), anime faces (10000), scenes of three pictures (6003), horses (1067, and 5 zebras for 4)')
+    p.add_argument('--test', type=int, help='test faces (500), test horses (120)')
+    p.add_argument('--size', type=int, help='pixels a side (default: the real set\'s)')
+    p.add_argument('--seed', type=int, help='another seed, other pictures (default 0)')
 
     p = sub('train', _train, 'train a system, or go on with a run', [
         'dlcv_gan train vae --data hw4_data --out runs/vae',
@@ -596,6 +646,22 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     p.add_argument('run', metavar='RUN', help='a folder that `train` wrote')
     p.add_argument('--data', metavar='DIR', help='test pictures from here (default: the run\'s data)')
     p.add_argument('--n', type=int, default=1000, help='samples and test pictures at most (default 1000)')
+    p.add_argument('--json', action='store_true', help='one JSON object on stdout')
+
+    p = sub('evaluator', _evaluator, 'train the classifier that grades course D, on labelled pictures', ['dlcv_gan evaluator iclevr evaluator.safetensors'])
+    p.add_argument('data', metavar='DIR', help='i-CLEVR, drawn or real, or any other labelled folder')
+    p.add_argument('out', metavar='FILE', help='where it goes: .safetensors')
+    p.add_argument('--split', default='train', help='which part of the data (default train)')
+    p.add_argument('--epochs', type=int, default=10, help='passes over the pictures (default 10)')
+    p.add_argument('--seed', type=int, default=0, help='of weights and order (default 0)')
+
+    p = sub('lab7', _lab7, 'draw both exams of course D with a run and grade them', ['dlcv_gan lab7 runs/cgan --exams iclevr --evaluator evaluator.safetensors --out handin'])
+    p.add_argument('run', metavar='RUN', help='a folder that `train` wrote, of a system with 24 labels')
+    p.add_argument('--exams', metavar='DIR', required=True, help='the folder with test.json, new_test.json and objects.json')
+    p.add_argument('--evaluator', metavar='FILE', required=True, help='what `evaluator` wrote, or the course\'s checkpoint.pth')
+    p.add_argument('--out', metavar='OUT', required=True, help='folder for test/0.png .. 31.png, test.png, the same for new_test, metrics.json')
+    p.add_argument('--draws', type=int, default=10, help='how often each exam is drawn for the interval (default 10)')
+    p.add_argument('--seed', type=int, default=0, help='of the noise (default 0)')
     p.add_argument('--json', action='store_true', help='one JSON object on stdout')
 
     p = sub('hw4', _hw4, 'the whole assignment: figures, weights, metrics and a page', ['dlcv_gan hw4 out', 'dlcv_gan hw4 out --data hw4_data --scale full'])

@@ -166,8 +166,9 @@ def count_faces(sheet, # uint8 (h, w, 3), or the path of a picture
     try: import cv2
     except ImportError: raise ImportError("the cascade needs OpenCV: pip install 'opencv-python-headless<5'") from None
     if not Path(cascade).is_file(): raise FileNotFoundError(f'no cascade at {cascade}: give the path of lbpcascade_animeface.xml')
-    detector = cv2.CascadeClassifier(str(cascade))
-    if detector.empty(): raise ValueError(f'{cascade} is no cascade that OpenCV can read: get lbpcascade_animeface.xml again')
+    try: detector = cv2.CascadeClassifier(str(cascade))
+    except (cv2.error, SystemError): detector = None
+    if detector is None or detector.empty(): raise ValueError(f'{cascade} is no cascade that OpenCV can read: get lbpcascade_animeface.xml again')
     if isinstance(sheet, (str, Path)):
         from PIL import Image
         sheet = np.asarray(Image.open(sheet).convert('RGB'))

@@ -31,6 +31,12 @@ def call(*args): # (exit code, stdout, stderr)
     return code, out.getvalue(), err.getvalue()
 
 
+def done(*args): # what it printed
+    code, out, err = call(*args)
+    assert code == 0, err
+    return out
+
+
 def refused(*args): # the message of a user's error
     code, out, err = call(*args)
     lines = [line for line in err.splitlines() if line.startswith('error: ')]
@@ -41,8 +47,7 @@ def refused(*args): # the message of a user's error
 @pytest.fixture(scope='module')
 def faces(tmp_path_factory):
     root = tmp_path_factory.mktemp('data')/'faces'
-    code, out, _ = call('draw', 'faces', root, '--n', 48, '--test', 12, '--size', 32)
-    assert code == 0 and '48 training' in out
+    assert 'train vae' in done('draw', 'faces', root, '--n', 48, '--test', 12, '--size', 32)
     return root
 
 
@@ -256,3 +261,61 @@ def test_divergence_has_its_own_exit_code(faces, tmp_path):
     code, _, err = call('train', 'vae', '--data', faces, *SMALL, '--rounds', 40, '--lr', '1e30', '--out', tmp_path/'run')
     assert code == 3 and 'error: the term ' in err and 'became' in err and 'Traceback' not in err
     assert (tmp_path/'run'/'history.csv').exists() and not (tmp_path/'run'/'weights.safetensors').exists()
+
+
+# ---- conditional systems, and the worlds they are for
+
+@pytest.fixture(scope='module')
+def acgan(faces, tmp_path_factory):
+    "A finished run of a system with one attribute."
+    out = tmp_path_factory.mktemp('runs')/'acgan'
+    done('train', 'acgan', '--data', faces, '--attributes', 'Smiling', *SMALL, '--nz', 12, '--set', 'embedded=4', '--rounds', 6, '--out', out)
+    return out
+
+
+def test_a_conditional_run_knows_its_labels(acgan, tmp_path):
+    names, *rows = (acgan/'conditions.csv').read_text().splitlines()
+    assert names == 'Smiling' and set(rows) == {'0', '1'}
+    with_it, without = tmp_path/'on.png', tmp_path/'off.png'
+    done('sample', acgan, '--n', 4, '--on', 'Smiling', '--out', with_it)
+    done('sample', acgan, '--n', 4, '--on', '--out', without)
+    assert with_it.read_bytes() != without.read_bytes()
+    score = json.loads(done('score', acgan, '--n', 12, '--json'))
+    assert set(score['attribute_accuracy']) == {'Smiling'} and 0 <= score['attribute_accuracy']['Smiling']['samples'] <= 1
+
+
+def test_wrong_labels_are_named(acgan, vae, faces, tmp_path):
+    out = tmp_path/'run'
+    assert '13' in refused('train', 'acgan', '--data', faces, *SMALL, '--out', out) # which of the thirteen?
+    assert "'Smiling'" in refused('train', 'acgan', '--data', faces, '--attributes', 'Smilling', *SMALL, '--out', out)
+    assert 'not conditional' in refused('train', 'vae', '--data', faces, '--attributes', 'Smiling', *SMALL, '--out', out)
+    assert '--on Male' in refused('sample', acgan, '--on', 'Male') and 'not conditional' in refused('sample', vae, '--on', 'Male')
+    assert not out.exists()
+
+
+@pytest.mark.parametrize('world, n, system, labels', [('anime', 40, 'cwgan', 23), ('scenes', 12, 'cgan', 24)])
+def test_worlds_are_drawn_read_and_trained_on(tmp_path, world, n, system, labels):
+    done('draw', world, tmp_path/world, '--n', n, '--size', 32)
+    done('train', system, '--data', tmp_path/world, '--size', 32, '--width', 4, '--nz', 8, '--bs', 8, '--rounds', 5, '--out', tmp_path/'run')
+    names = (tmp_path/'run'/'conditions.csv').read_text().splitlines()[0].split(',')
+    assert len(names) == labels
+    done('sample', tmp_path/'run', '--n', 2, '--on', names[0], names[-1])
+    assert '--test' in refused('draw', world, tmp_path/'other', '--test', 5)
+
+
+def test_horses_and_zebras_are_drawn(tmp_path):
+    done('draw', 'horse2zebra', tmp_path/'h', '--n', 4, '--test', 6, '--size', 32)
+    counts = {p.name: len(list(p.iterdir())) for p in (tmp_path/'h').iterdir() if p.is_dir()}
+    assert counts == dict(trainA=4, trainB=5, testA=6, testB=7, truthA=6, truthB=7)
+
+
+@pytest.mark.slow
+def test_course_d_from_scenes_to_hand_in(tmp_path):
+    done('draw', 'scenes', tmp_path/'iclevr', '--n', 12, '--size', 64)
+    done('train', 'cgan', '--data', tmp_path/'iclevr', '--size', 32, '--width', 4, '--nz', 8, '--bs', 8, '--rounds', 3, '--out', tmp_path/'run')
+    done('evaluator', tmp_path/'iclevr', tmp_path/'evaluator.safetensors', '--epochs', 1)
+    scores = json.loads(done('lab7', tmp_path/'run', '--exams', tmp_path/'iclevr', '--evaluator', tmp_path/'evaluator.safetensors', '--out', tmp_path/'handin', '--draws', 2, '--json'))
+    assert set(scores) == {'test', 'new_test'} and all(0 <= s['handed_in'] <= 1 for s in scores.values())
+    assert sorted(p.name for p in (tmp_path/'handin'/'test').iterdir()) == sorted(f'{i}.png' for i in range(32))
+    assert {'test.png', 'new_test.png', 'metrics.json'} <= {p.name for p in (tmp_path/'handin').iterdir()}
+    assert 'no evaluator' in refused('lab7', tmp_path/'run', '--exams', tmp_path/'iclevr', '--evaluator', tmp_path/'none.pth', '--out', tmp_path/'x')

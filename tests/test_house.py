@@ -21,7 +21,7 @@ ASSIGNMENT = {'game', 'losses', 'nets'}
 # An assignment that plays an earlier one's game by other rules imports that game instead of writing it twice.
 GAMES = {'acgan': {'gan'}, 'wgan': {'gan'}, 'tags': {'acgan'}, 'iclevr': {'gan', 'acgan'}}
 # Third parties: what settings.ini says, by import name, and what comes along with it.
-IMPORT_NAMES = {'pillow': 'PIL', 'scikit-learn': 'sklearn'}
+IMPORT_NAMES = {'pillow': 'PIL', 'scikit-learn': 'sklearn', 'opencv-python-headless': 'cv2'}
 COME_ALONG = {'fastai': {'fastprogress'}, 'ipywidgets': {'IPython'}}
 
 
