@@ -87,27 +87,34 @@ def _checked(tags, n, sampled):
 def anime_factors(n: int, # faces
                   seed: int = 0, # together with a face's number it decides everything random about it
                   start: int = 0, # number of the first face
-                 ) -> dict[str, np.ndarray]: # name -> (n,) or (n, 3); kinds are words, true-or-false are bool, the rest in [0, 1] or [-1, 1]
+                 ) -> dict[str, np.ndarray]: # name -> (n,): words for kinds, bool, or numbers in [0, 1] or [-1, 1]
     "All that varies from face to face and is not a tag; `draw_anime` draws from these."
     columns = iter(_streams(n, seed, start)[:, 2:].T)
     def flat(low=0., high=1.): return (low + (high - low)*next(columns)).astype(np.float32)
     def hill(): return ((next(columns) + next(columns) + next(columns))*2/3 - 1).astype(np.float32)
     def true(share): return next(columns) < share
     def kind(**shares): # one word each, in proportion
-        return np.array(list(shares))[np.searchsorted(np.cumsum(list(shares.values()))[:-1]/sum(shares.values()), next(columns), 'right')]
+        return np.array(list(shares))[
+            np.searchsorted(np.cumsum(list(shares.values()))[:-1]/sum(shares.values()), next(columns), 'right')]
     return dict(
         style=kind(short=20, bob=16, long=32, twintails=15, ponytail=11, buns=6),
         bangs=kind(straight=20, points=28, parted=16, swept=22, between=14),
         locks=kind(none=15, cheek=40, long=45), side=np.where(true(.5), 1, -1).astype(np.float32),
-        teeth=flat(), phase=flat(), depth=hill(), volume=hill(), length=flat(), flare=hill(), wave=flat(), part=flat(-1, 1), gloss=flat(),
-        hair_light=hill(), hair_warm=hill(), eye_light=hill(), light=np.where(true(.5), 1, -1).astype(np.float32), ahoge=true(.28),
+        teeth=flat(), phase=flat(), depth=hill(), volume=hill(), length=flat(), flare=hill(),
+        wave=flat(), part=flat(-1, 1), gloss=flat(),
+        hair_light=hill(), hair_warm=hill(), eye_light=hill(),
+        light=np.where(true(.5), 1, -1).astype(np.float32), ahoge=true(.28),
         skin=flat(), width=hill(), chin=hill(), blush=flat(), blush_lines=true(.15),
-        eye_width=hill(), eye_height=hill(), eye_slant=hill(), eye_distance=hill(), eye_open=flat(), gaze=hill(), lash=flat(), shine=flat(),
-        brow_slant=hill(), brow_height=hill(), mouth=kind(smile=36, flat=16, open=26, o=9, cat=7, frown=6), mouth_width=hill(), mouth_height=hill(),
+        eye_width=hill(), eye_height=hill(), eye_slant=hill(), eye_distance=hill(), eye_open=flat(),
+        gaze=hill(), lash=flat(), shine=flat(),
+        brow_slant=hill(), brow_height=hill(),
+        mouth=kind(smile=36, flat=16, open=26, o=9, cat=7, frown=6), mouth_width=hill(), mouth_height=hill(),
         tilt=hill(), yaw=hill(), zoom=hill(), right=hill(), down=hill(),
-        ornament=kind(none=42, bow=16, clip=13, cat_ears=10, headband=9, flower=10), ornament_colour=flat(), ornament_side=flat(-1, 1),
+        ornament=kind(none=42, bow=16, clip=13, cat_ears=10, headband=9, flower=10),
+        ornament_colour=flat(), ornament_side=flat(-1, 1),
         glasses=true(.1), frame=flat(), collar=kind(sailor=35, shirt=30, round=20, dress=15), cloth=flat(), cloth2=flat(),
-        ground=kind(plain=28, white=14, gradient=30, stripes=9, dots=9, soft=10), ground_colour=flat(), ground_colour2=flat(), ground_angle=flat(),
+        ground=kind(plain=28, white=14, gradient=30, stripes=9, dots=9, soft=10),
+        ground_colour=flat(), ground_colour2=flat(), ground_angle=flat(),
         ground_tone=flat())
 
 # %% ../nbs/08_anime.ipynb #962e77ec
@@ -116,9 +123,11 @@ _HAIR_RGB = np.float32([(242, 126, 36), (240, 241, 247), (104, 218, 222), (146, 
 _EYES_RGB = np.float32([(148, 150, 160), (46, 43, 52), (248, 134, 22), (255, 122, 188), (250, 218, 40), (56, 218, 226),
                         (150, 74, 214), (52, 180, 74), (132, 78, 38), (222, 28, 40), (44, 98, 236)])/255
 _SKINS = np.float32([(255, 238, 228), (255, 230, 214), (253, 224, 204), (250, 214, 190), (226, 174, 138)])/255
-_CLOTHS = np.float32([(60, 70, 120), (245, 245, 248), (170, 50, 60), (52, 52, 60), (240, 170, 190), (120, 170, 215), (110, 150, 110), (235, 205, 120),
+_CLOTHS = np.float32([(60, 70, 120), (245, 245, 248), (170, 50, 60), (52, 52, 60), (240, 170, 190), (120, 170, 215),
+                      (110, 150, 110), (235, 205, 120),
                       (130, 100, 150), (200, 200, 210)])/255
-_TRIMS = np.float32([(220, 40, 50), (250, 120, 170), (60, 90, 210), (255, 205, 60), (245, 245, 250), (45, 42, 50), (110, 60, 160), (80, 190, 140)])/255
+_TRIMS = np.float32([(220, 40, 50), (250, 120, 170), (60, 90, 210), (255, 205, 60), (245, 245, 250), (45, 42, 50),
+                     (110, 60, 160), (80, 190, 140)])/255
 
 def _pick(table, t): return table[np.minimum((np.asarray(t)*len(table)).astype(int), len(table) - 1)]
 
@@ -131,12 +140,14 @@ def _hue(t, low, high):
 def _measures(f, labels):
     "Geometry and colours of a batch of faces: scalars as (n, 1, 1), colours as (n, 3)."
     f, m = SimpleNamespace(**f), SimpleNamespace()
-    for name, kinds in dict(style=('short', 'bob', 'long', 'twintails', 'ponytail', 'buns'), bangs=('straight', 'points', 'parted', 'swept', 'between'),
-                            mouth=('open', 'o', 'cat'), ornament=('bow', 'clip', 'cat_ears', 'headband', 'flower'), collar=('sailor', 'shirt', 'round'),
+    for name, kinds in dict(style=('short', 'bob', 'long', 'twintails', 'ponytail', 'buns'),
+                            bangs=('straight', 'points', 'parted', 'swept', 'between'),
+                            mouth=('open', 'o', 'cat'), ornament=('bow', 'clip', 'cat_ears', 'headband', 'flower'),
+                            collar=('sailor', 'shirt', 'round'),
                             ground=('white', 'gradient', 'stripes', 'dots', 'soft')).items():
         for k in kinds: setattr(m, f'{name}_{k}', (getattr(f, name) == k).astype(np.float32))
     # head
-    m.width, m.chin = .495 + .018*f.width, .615 + .03*f.chin
+    m.width, m.chin = .495 + .018*f.width, .625 + .03*f.chin
     m.tilt, m.yaw = .17*f.tilt, .085*f.yaw
     tails = m.style_twintails + m.style_ponytail
     m.zoom, m.right, m.down = 1.27 + .10*f.zoom - .12*tails, .06*f.right, .05 + .055*f.down
@@ -149,12 +160,14 @@ def _measures(f, labels):
     m.brow_y, m.brow_slant = -.115 - .02*f.brow_height, .16*f.brow_slant
     # mouth
     m.mouth_y = .440 + .015*f.mouth_height
-    m.mouth_w = np.select([f.mouth == k for k in ('smile', 'flat', 'open', 'o', 'cat', 'frown')], [.098, .062, .100, .046, .085, .070])*(1 + .2*f.mouth_width)
+    mouths = dict(smile=.098, flat=.062, open=.100, o=.046, cat=.085, frown=.070)
+    m.mouth_w = np.select([f.mouth == k for k in mouths], list(mouths.values()))*(1 + .2*f.mouth_width)
     m.lift = np.select([f.mouth == 'smile', f.mouth == 'open', f.mouth == 'frown'], [.040, .026, -.030], 0.)
     m.gap = m.mouth_open*(.105 + .03*f.mouth_height) + m.mouth_o*.062
     # hair
     m.cap, m.top = m.width + .075 + .02*f.volume, .745 + .045*f.volume
-    m.back = np.select([f.style == k for k in ('short', 'bob', 'long')], [.34 + .12*f.length, .58 + .16*f.length, 1.1 + .5*f.length], .36)
+    m.back = np.select([f.style == k for k in ('short', 'bob', 'long')],
+                       [.34 + .12*f.length, .58 + .16*f.length, 1.1 + .5*f.length], .36)
     m.flare = np.select([f.style == 'long', f.style == 'bob'], [.12 + .08*f.flare, .05 + .09*f.flare], 0.)
     m.curl = .035*np.maximum(f.wave - .55, 0)/.45
     m.lock_end = np.select([f.locks == 'none', f.locks == 'cheek'], [.20, .40 + .16*f.length], .80 + .5*f.length)
@@ -164,8 +177,10 @@ def _measures(f, labels):
     m.depth, m.part, m.gloss, m.ahoge = 1 + .3*f.depth, .16*f.part, .3 + .7*f.gloss, f.ahoge
     # colours
     lightness = 1 + .055*f.hair_light[:, None]
-    m.hair = np.clip(_HAIR_RGB[labels[:, :len(HAIR)].argmax(1)]*lightness*(1 + .02*f.hair_warm[:, None]*np.float32((1, 0, -1))), 0, 1)
-    m.dark, m.bright = m.hair*np.float32((.74, .71, .80)), m.hair + (1 - m.hair)*(.12 + .5*m.hair.max(1, keepdims=True))*np.float32((.95, .97, 1))
+    m.hair = np.clip(_HAIR_RGB[labels[:, :len(HAIR)].argmax(1)]*lightness
+                     *(1 + .02*f.hair_warm[:, None]*np.float32((1, 0, -1))), 0, 1)
+    m.dark = m.hair*np.float32((.74, .71, .80))
+    m.bright = m.hair + (1 - m.hair)*(.12 + .5*m.hair.max(1, keepdims=True))*np.float32((.95, .97, 1))
     m.ink = m.hair*np.float32((.40, .34, .42)) + np.float32((.02, .01, .03))
     m.iris = np.clip(_EYES_RGB[labels[:, len(HAIR):].argmax(1)]*(1 + .05*f.eye_light[:, None]), 0, 1)
     m.skin = _pick(_SKINS, np.where(f.skin > .9, .99, f.skin*.88))
@@ -231,13 +246,14 @@ def _cleft(tip, width, pixel):
 def _tails(c, x, y, m, pixel):
     "One tail, or two, that hang from the crown."
     ax, one, two = np.abs(x), m.style_ponytail, m.style_twintails
-    reach = np.maximum(y + .50*two + .82*one, 0)
+    down = y + .50*two + .82*one
+    reach = np.maximum(down, 0)
     bend = .58*two + .36*one + (.27 + .20*one)*(1 - 1/(1 + 3.2*reach*reach))*(1 + m.flare) + m.curl*np.sin(7*y + m.phase)
     girth = .185*np.sqrt(np.minimum(reach*4, 1))*(1 - .45*np.maximum(reach - .5, 0))
     t = (ax - bend)/np.maximum(girth, .03)
     tip, weight = _tips(t, m, 1.4)
     shape = np.maximum(np.abs(ax - bend) - girth, (y - .55 - .7*m.gloss) - .25*tip*weight)
-    shape = _level(np.where((reach > 0) & (two + (x*m.side > 0) > 0), shape, .2), pixel)
+    shape = np.maximum(_level(shape, pixel), np.maximum(.015 - down, -x*m.side - 9*two))
     cover = coverage(shape, pixel)
     paint(c, cover, m.hair)
     paint(c, cover*smoothstep((t - .15)*4 + .3*tip), m.dark)
@@ -258,7 +274,8 @@ def _hair_back(c, x, y, m, pixel):
     t = x/(.62 + .25*below)
     tip, weight = _tips(t, m, 5.)
     cap = ellipse(x, np.minimum(y + .05, 0), 0, 0, rx, m.top)
-    sides = cap - m.flare*below - m.curl*np.sin(9*y + m.phase)*np.sign(x)*smoothstep(4*below) + .10*np.maximum(y - m.back + .25, 0)
+    waves = m.curl*np.sin(9*y + m.phase)*np.sign(x)*smoothstep(4*below)
+    sides = cap - m.flare*below - waves + .10*np.maximum(y - m.back + .25, 0)
     hem = y - m.back + .10 - (.05 + .13*weight)*tip
     shape = _level(np.maximum(sides, hem), pixel)
     cover = coverage(shape, pixel)
@@ -275,7 +292,7 @@ def _body(c, x, y, m, pixel):
     paint(c, coverage(skin, pixel), m.skin)
     _ink(c, skin, pixel, .8, m.skin_ink)
     paint(c, coverage(neck - .03, pixel)*coverage(y - m.chin - .16 + .8*ax*ax, pixel), m.skin_dark)
-    opening = .46*m.collar_sailor + .22*m.collar_shirt + .30*m.collar_round + .52*(1 - m.collar_sailor - m.collar_shirt - m.collar_round)
+    opening = .52 - .06*m.collar_sailor - .30*m.collar_shirt - .22*m.collar_round
     deep = ax*(1.9*m.collar_sailor + 1.6*m.collar_shirt) + (1 - m.collar_sailor - m.collar_shirt)*4*ax*ax
     cut = (.62 + opening - deep) - y
     cloth = np.maximum(skin, np.maximum(_level(np.maximum(cut, .68 - y), pixel), .66 - y))
@@ -295,14 +312,14 @@ def _head(c, x, y, m, pixel):
     "The skin of the face and how much of each pixel it covers."
     turned = x - .5*m.yaw*smoothstep((y + .1)*1.6)
     fall = np.clip((y - .08)/(m.chin - .08), 0, 1.4)
-    half = m.width*(1 - .80*fall*fall*(.25 + .75*fall) - .20*fall)
+    half = m.width*(1 - .05*fall - fall*fall*(.35 + .60*fall))
     shape = np.where(y < .08, ellipse(x, np.minimum(y - .08, 0), 0, 0, m.width, .72), _level(np.abs(turned) - half, pixel))
     ear = ellipse(np.abs(x), y, m.width + .015, .14, .060, .105)
     paint(c, coverage(ear, pixel), m.skin_dark)
     _ink(c, ear, pixel, .8, m.skin_ink)
     cover = coverage(shape, pixel)
     paint(c, cover, m.skin)
-    paint(c, cover*.8*coverage(_level(.36 - np.abs(turned) + .5*(y - .2)**2 + .5*(turned*m.light > 0), pixel), pixel, .05), m.skin_dark)
+    paint(c, cover*.8*coverage(_level(.36 + turned*m.light + .5*(y - .2)**2, pixel), pixel, .05), m.skin_dark)
     _ink(c, shape, pixel, .9, m.skin_ink)
     return cover
 
@@ -312,7 +329,8 @@ def _face(c, fx, y, cover, m, pixel):
     pink = np.clip(m.skin*np.float32((1.0, .60, .62)) + np.float32((.05, 0, .03)), 0, 1)
     paint(c, cover*m.blush*glow(ax, y, .29, .355, .16, .10), pink)
     lines = np.abs(((ax - .29)*2 + (y - .35))/.10 - np.round(((ax - .29)*2 + (y - .35))/.10)) - .12
-    paint(c, cover*m.blush_lines*.6*coverage(lines*.05, pixel)*(np.hypot((ax - .29)/.085, (y - .35)/.035) < 1), pink*np.float32((.9, .6, .6)))
+    lines = cover*m.blush_lines*.6*coverage(lines*.05, pixel)
+    paint(c, lines*(np.hypot((ax - .29)/.085, (y - .35)/.035) < 1), pink*np.float32((.9, .6, .6)))
     nose = fx - .25*m.yaw
     paint(c, cover*.75*coverage(capsule(nose*m.light, y, -.004, .318, -.020, .342, .007), pixel), m.skin_ink)
     shade(c, cover*.5*glow(nose, y, -m.light[:, 0, 0]*.03, .345, .05, .03), (.95, .82, .80))
@@ -325,11 +343,13 @@ def _face(c, fx, y, cover, m, pixel):
     hole = np.maximum(_level(band(y, line, low), pixel), ends)
     inside = cover*is_open*coverage(hole, pixel)
     paint(c, inside, (.66, .20, .24))
-    paint(c, inside*glow(fx, y, 0, m.mouth_y + m.gap[:, 0, 0][:, None, None]*1.05, w*.9, m.gap*.75 + .01)*1.3*(m.gap > .07), (.96, .52, .52))
+    tongue = glow(fx, y, 0, m.mouth_y + m.gap*1.05, w*.9, m.gap*.75 + .01)
+    paint(c, inside*tongue*1.3*(m.gap > .07), (.96, .52, .52))
     paint(c, inside*m.mouth_open*coverage(y - line - .016, pixel), (1, .97, .96))
     edge = np.maximum(np.abs(_level(y - line, pixel)) - .011, ends - .006)
     paint(c, cover*.88*coverage(edge, pixel), m.skin_ink*np.float32((.72, .62, .62)))
-    paint(c, cover*is_open*.8*coverage(np.maximum(np.abs(_level(y - low, pixel)) - .008, ends), pixel), m.skin_ink*np.float32((.8, .65, .65)))
+    lip = np.maximum(np.abs(_level(y - low, pixel)) - .008, ends)
+    paint(c, cover*is_open*.8*coverage(lip, pixel), m.skin_ink*np.float32((.8, .65, .65)))
     under = capsule(fx, y, -w*.3, m.mouth_y + .06, w*.3, m.mouth_y + .06, .005)
     paint(c, cover*(1 - is_open)*.45*coverage(under, pixel), m.skin_dark*.95)
 
@@ -355,7 +375,8 @@ def _eyes(c, fx, y, cover, m, pixel):
     tone = base*(.52 + .48*smoothstep(v*1.6 - .18))[:, None]
     paint(c, inside, tone)
     crescent = ellipse(iu, iy, 0, m.iris_y[:, 0, 0]*.42, m.iris_x*.80, m.iris_y*.50)
-    paint(c, inside*.62*coverage(crescent, pixel, .05)*smoothstep(v*2 - .9), m.iris + (1 - m.iris)*(.10 + .45*m.iris.max(1, keepdims=True)))
+    paint(c, inside*.62*coverage(crescent, pixel, .05)*smoothstep(v*2 - .9),
+          m.iris + (1 - m.iris)*(.10 + .45*m.iris.max(1, keepdims=True)))
     paint(c, inside*coverage(outline(iris + .011, .024), pixel)*.85, m.iris*.42)
     paint(c, inside*coverage(ellipse(iu, iy, 0, -.005, m.iris_x*.40, m.iris_y*.44), pixel), m.iris*.20)
     shade(c, inside*smoothstep(1 - (e - high)/.07), (.55, .52, .60))
@@ -363,7 +384,7 @@ def _eyes(c, fx, y, cover, m, pixel):
     paint(c, eye*coverage(spot, pixel), (1, 1, 1))
     paint(c, eye*.92*coverage(ellipse(iu*m.light, iy, -.040, .058, .020, .024), pixel), (1, 1, 1))
     # lashes: heavy above and outwards, a thread below
-    thick = (.022 + .012*m.lash)*(1 + .45*np.clip(q, -1, 1))
+    thick = (.022 + .012*m.lash)*(.30 + 1.1*smoothstep(.5*q + .55))
     over = np.maximum(np.abs(_level(e - high, pixel) + .4*thick) - thick, sides - .004)
     wing = capsule(u, e, m.eye_w*.80, -m.eye_top*.52, m.eye_w*1.14 + .015, -m.eye_top*(.30 + .35*m.lash), .014 + .007*m.lash)
     paint(c, cover*coverage(np.minimum(over, wing), pixel), ink)
@@ -401,14 +422,14 @@ def _hair_front(c, x, fx, y, cover, m, pixel):
             + m.bangs_parted*(-.50 + 1.15*from_part*(1.2 - .5*from_part) + .12*weight*tip)
             + m.bangs_swept*(-.13 - .38*sx + .5*sx*sx + (.05 + .16*weight)*m.depth*tip)
             + m.bangs_between*(-.20 + .10*weight*tip + .36*m.depth*np.maximum(1 - np.abs(fx - .02*s)/.085, 0) + .6*fx*fx))
-    edge = np.minimum(edge, .045 + .5*m.bangs_between*(np.abs(fx) < .1)) # the eyes stay free
-    edge = edge + .55*smoothstep((ax - .37)/.13) # hair over the temples
+    edge = soft_union(edge, .04 + .5*m.bangs_between*(np.abs(fx) < .1), np.full(len(c), .12)) # the eyes stay free
+    edge = edge + .34*smoothstep((ax - .37)/.13) # hair over the temples
     bangs = _level(y - edge, pixel)
-    front = np.maximum(ellipse(x, np.minimum(y + .05, 0), 0, 0, m.cap, m.top) - m.fluff*tip*smoothstep(1.3 + 1.2*y), bangs)
+    front = np.maximum(ellipse(x, np.minimum(y + .05, 0), 0, 0, m.cap, m.top) - m.fluff*tip*smoothstep((y + .62)/.4), bangs)
     # side locks
     sway = m.curl*1.3*np.sin(8*y + m.phase)
-    centre = m.cap - .085 - .04*np.maximum(y - .1, 0) + sway
-    half = m.lock_w*np.sqrt(np.clip((m.lock_end - y)/.34, 0, 1))
+    centre = m.cap - .085 - .04*np.maximum(y - .1, 0) + .05*smoothstep((y - m.lock_end + .3)/.3) + sway
+    half = m.lock_w*np.sqrt(np.clip((m.lock_end - y)/.42, 0, 1))
     lock = np.maximum(_level(np.abs(ax - centre) - half, pixel), -.12 - y)
     lock = np.maximum(lock, y - m.lock_end)
     shape = np.minimum(front, lock)
@@ -421,7 +442,7 @@ def _hair_front(c, x, fx, y, cover, m, pixel):
     away = smoothstep((-m.light*x*1.15 + .16*tip - .30 + .12*y)/.10)
     paint(c, hair*.75*away, m.dark)
     paint(c, hair*.55*smoothstep((y - edge + .16)/.16)*smoothstep((.42 - ax)/.1), m.dark)
-    paint(c, hair*.5*coverage(lock, pixel)*smoothstep((centre + .02 - ax)/.04), m.dark)
+    paint(c, hair*.5*coverage(lock, pixel)*smoothstep((centre + .02 - ax)/.04)*smoothstep((y + .1)/.35), m.dark)
     # the ring of gloss, broken at the locks
     ring = y + .40 - .42*x*x - .05*tip
     shine = coverage(np.abs(ring) - .070*m.gloss*(.45 + tip), pixel, .03)*smoothstep((.52 - ax)/.2)
@@ -444,7 +465,8 @@ def _stray(c, x, y, m, pixel):
 def _cat_ears(c, x, y, m, pixel):
     for k in (-1, 1):
         for size, colour in ((1., m.hair), (.58, np.clip(m.skin*np.float32((1, .78, .80)), 0, 1))):
-            ear = polygon(x, y, np.float32((k*.41, -.72)) + np.float32([(k*.21, .16), (-k*.17, -.02), (k*.085, -.36)])*np.float32(size)) - .02*size
+            corners = np.float32([(k*.21, .16), (-k*.17, -.02), (k*.085, -.36)])*np.float32(size)
+            ear = polygon(x, y, corners + np.float32((k*.41, -.72))) - .02*size
             paint(c, coverage(ear, pixel), colour)
             if size == 1: _ink(c, ear, pixel, 1., m.ink)
 
@@ -453,7 +475,8 @@ def _put(c, shape, pixel, m, on=1.):
     _ink(c, shape, pixel, on*.9, m.trim*.45)
 
 def _ties(c, x, y, m, pixel):
-    _put(c, np.where(m.style_twintails > 0, ellipse(np.abs(x), y, .575, -.46, .07, .10), ellipse(x*m.side, y, .375, -.64, .10, .065)), pixel, m)
+    two, one = ellipse(np.abs(x), y, .575, -.46, .07, .10), ellipse(x*m.side, y, .375, -.64, .10, .065)
+    _put(c, np.where(m.style_twintails > 0, two, one), pixel, m)
 
 def _headband(c, x, y, m, pixel): _put(c, np.maximum(np.abs(y + .575 - .55*x*x) - .032, np.abs(x) - m.cap*.80), pixel, m)
 
@@ -484,9 +507,11 @@ def _draw(factors, labels, size):
     bx, by = pose(px, py, .3*m.tilt, m.zoom, m.right, m.down)
     fx = x - m.yaw*np.maximum(1 - (x/.5)**2, 0)
     def within(top, bottom, side): # a part reaches no pixel outside its window, whatever the pose, and costs none there
-        rows, columns = (slice(max(int((low + 1)/2*size), 0), int((high + 1)/2*size) + 1) for low, high in ((top, bottom), (-side, side)))
+        rows, columns = (slice(max(int((low + 1)/2*size), 0), int((high + 1)/2*size) + 1)
+                         for low, high in ((top, bottom), (-side, side)))
         return lambda *arrays: [a[..., rows, columns] for a in arrays]
-    crown, head, low, eyes, neck = within(-1, .2, 1), within(-.7, 1, .86), within(.2, 1, .66), within(-.35, .85, .78), within(.3, 1, 1)
+    crown, head, neck = within(-1, .2, 1), within(-.7, 1, .86), within(.3, 1, 1)
+    low, eyes = within(.2, 1, .66), within(-.35, .85, .78)
     _background(c, px, py, m)
     _where(m.style_twintails + m.style_ponytail, _tails, m, pixel, c, x, y)
     _where(m.style_buns, _buns, m, pixel, *crown(c, x, y))
@@ -502,16 +527,16 @@ def _draw(factors, labels, size):
     _brows(*eyes(c, fx, y), m, pixel, *eyes(cover))
     _where(m.ahoge, _stray, m, pixel, *crown(c, x, y))
     _where(m.style_twintails + m.style_ponytail, _ties, m, pixel, *crown(c, x, y))
-    for on, part in ((m.ornament_headband, _headband), (m.ornament_bow, _bow), (m.ornament_clip, _clip), (m.ornament_flower, _flower)):
-        _where(on, part, m, pixel, *crown(c, x, y))
+    for name, part in dict(headband=_headband, bow=_bow, clip=_clip, flower=_flower).items():
+        _where(getattr(m, f'ornament_{name}'), part, m, pixel, *crown(c, x, y))
     return to_uint8(c)
 
 def draw_anime(n: int, # faces
                seed: int = 0, # together with a face's number it decides everything random about it
                size: int = 96, # pixels a side, 32 to 256; 64 and 96 are what it was made for
-               tags=None, # (n, 23) or (23,) of 0 and 1, or a pair (hair, eyes) of names or indices, one or n each; sampled where None
+               tags=None, # (n, 23) or (23,) of 0 and 1, or a pair (hair, eyes) of names or indices; sampled where None
                start: int = 0, # number of the first face
-               factors: dict | None = None, # nuisances as from `anime_factors`, perhaps changed; those of (seed, number) where not given
+               factors: dict | None = None, # nuisances as from `anime_factors`, perhaps changed
               ) -> tuple[np.ndarray, np.ndarray]: # images (n, size, size, 3) uint8, labels (n, 23) uint8 as in `ANIME_TAGS`
     "Draw anime faces. Face i depends on (seed, i) and its tags only: with other tags the same face comes back in other colours."
     if not isinstance(size, (int, np.integer)) or not 32 <= size <= 256:
@@ -537,9 +562,12 @@ def _pen(seed, i, page=1):
 
 def _seen(f, i, pen):
     "True things that somebody might say about face i, and some that say nothing about it."
-    words = dict(short=['short hair'], bob=['short hair'], long=['long hair'], twintails=['long hair', 'twintails'], ponytail=['long hair', 'ponytail'],
-                 buns=['hair bun', 'short hair'], smile=['smile'], open=['open mouth', 'smile', ':d'], o=[':o'], cat=[':3'], frown=['frown'],
-                 bow=['ribbon', 'hair bow'], clip=['hairclip'], cat_ears=['animal ears', 'cat ears'], headband=['hairband'], flower=['hair flower'])
+    words = dict(short=['short hair'], bob=['short hair'], long=['long hair'],
+                 twintails=['long hair', 'twintails'], ponytail=['long hair', 'ponytail'],
+                 buns=['hair bun', 'short hair'], smile=['smile'], open=['open mouth', 'smile', ':d'],
+                 o=[':o'], cat=[':3'], frown=['frown'],
+                 bow=['ribbon', 'hair bow'], clip=['hairclip'], cat_ears=['animal ears', 'cat ears'],
+                 headband=['hairband'], flower=['hair flower'])
     found = [w for part in ('style', 'mouth', 'ornament') for w in words.get(str(f[part][i]), [])]
     found += [w for w, on in (('glasses', f['glasses'][i]), ('ahoge', f['ahoge'][i]), ('blush', f['blush'][i] > .6)) if on]
     found += ['solo', '1girl', 'face', 'highres', 'white background' if f['ground'][i] == 'white' else 'game cg']
@@ -564,7 +592,7 @@ def _tags_of(hair, eyes, f, i, pen):
 def tag_lines(n: int, # faces
               seed: int = 0, # the seed of the faces
               start: int = 0, # number of the first face
-             ) -> tuple[list[str], np.ndarray, np.ndarray]: # lines without line ends; (n,) bool: the rule keeps it; (n,) bool: kept but wrong
+             ) -> tuple[list[str], np.ndarray, np.ndarray]: # lines; (n,) bool: kept by the rule; (n,) bool: kept but wrong
     "What the tag file says about the faces that `draw_anime(n, seed, start=start)` draws: `id,tag:count<TAB>tag:count...`"
     labels, f, lines, states = sample_tags(n, seed, start), anime_factors(n, seed, start), [], np.zeros((n, 2), bool)
     for i, (hair, eyes) in enumerate(zip(labels[:, :len(HAIR)].argmax(1), labels[:, len(HAIR):].argmax(1))):
@@ -599,7 +627,8 @@ def write_anime(root: str | Path, # the folder to make, such as 'anime'
     draw_anime(0, seed, size) # says what is wrong with seed or size before anything is written
     made = root/'drawn.json'
     if made.exists() and json.loads(made.read_text()) == settings: return root
-    if root.exists(): raise FileExistsError(f'{root} exists and is not this set of faces ({settings}); give another folder or remove it')
+    if root.exists():
+        raise FileExistsError(f'{root} exists and is not this set of faces ({settings}); give another folder or remove it')
     partial = root.with_name(root.name + '.partial')
     old = partial/made.name
     if partial.exists() and not (old.exists() and json.loads(old.read_text()) == settings): shutil.rmtree(partial)
@@ -609,7 +638,6 @@ def write_anime(root: str | Path, # the folder to make, such as 'anime'
         bar = progress_bar(range(n), display=progress, leave=False)
         bar.update(0)
         _write_faces(partial/'faces', n, size, seed, bar)
-        for part in (partial/'faces').glob('*.part'): part.unlink()
         (partial/'tags_clean.csv').write_bytes('\n'.join([*tag_lines(n, seed)[0], '']).encode())
         labels = sample_tags(n, seed)
         with open(partial/'truth.csv', 'w', newline='', encoding='utf-8') as file:
@@ -619,8 +647,8 @@ def write_anime(root: str | Path, # the folder to make, such as 'anime'
         os.replace(partial, root)
     except OSError as e:
         if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): raise
-        raise OSError(e.errno, f'no space left for {root}: {n} faces take about {n*.8*size**2/1e6:.0f} MB. Free some and run again; '
-                               f'it goes on from {partial}') from None
+        raise OSError(e.errno, f'no space left for {root}: {n} faces take about {n*.8*size**2/1e6:.0f} MB. '
+                               f'Free some and run again; it goes on from {partial}') from None
     return root
 
 # %% ../nbs/08_anime.ipynb #c9265aa9
@@ -628,7 +656,7 @@ def write_wishes(path: str | Path, # the file to write, such as 'testing_text.tx
                  n: int, # lines, at least 1; ids are 1 .. n
                  seed: int = 0, # of the wishes; line i depends on (seed, i) only
                 ) -> Path: # `path`
-    "Write conditions as course C does: `id,<colour> hair <colour> eyes` in either order, a fifth with one half missing, no end on the last line."
+    "Write conditions as course C does: `id,<colour> hair <colour> eyes` in either order, a fifth without one half."
     path, lines = Path(path), []
     if not isinstance(n, int) or isinstance(n, bool) or n < 1: raise ValueError(f'n is {n!r}; give a whole number, at least 1')
     _streams(0, seed, 0) # says what is wrong with the seed

@@ -1,4 +1,4 @@
-"Laws of the drawn anime faces: colours that can be told, the same face in other colours, and tags as noisy as they are said to be."
+"Laws of the drawn anime faces: colours that can be told, the same face in other colours, tags exactly as noisy as said."
 import csv, os, re, signal, subprocess, sys, time
 
 import numpy as np
@@ -53,7 +53,8 @@ def test_other_eyes_change_the_irises_only():
         changed = abs(first - second).max(-1) > 10
         assert changed.mean((1, 2)).min() > .008, 'someone\'s eyes cannot be seen'
         assert changed.mean((1, 2)).max() < .12
-        assert not changed[:, :24].any() and not changed[:, 80:].any() and not changed[:, :, :8].any() and not changed[:, :, 88:].any()
+        assert not changed[:, :24].any() and not changed[:, 80:].any()
+        assert not changed[:, :, :8].any() and not changed[:, :, 88:].any()
 
 def test_other_hair_leaves_the_eyes_the_mouth_and_the_background():
     blue, pink = (draw_anime(40, 6, tags=(h, 'green'))[0].astype(int) for h in ('blue', 'pink'))
@@ -71,7 +72,8 @@ def test_hair_colours_can_be_told_by_their_median(size):
     top = images[:, round(.14*size):round(.31*size), round(.35*size):round(.65*size)].reshape(480, -1, 3)
     x = np.median(top, 1)
     means = np.stack([x[:240][hair[:240] == k].mean(0) for k in range(12)])
-    assert (np.linalg.norm(x[240:, None] - means, axis=2).argmin(1) == hair[240:]).mean() > .95
+    right = np.linalg.norm(x[240:, None] - means, axis=2).argmin(1) == hair[240:]
+    assert right.mean() > .95 and min(right[hair[240:] == k].mean() for k in range(12)) >= .8
 
 def test_eye_colours_can_be_told_from_the_irises():
     eyes = np.arange(440)%11
@@ -80,7 +82,8 @@ def test_eye_colours_can_be_told_from_the_irises():
     iris = abs(a - b).max(-1) > 60 # where the iris is
     x = np.stack([np.median(im[where], 0) for im, where in zip(images, iris)])
     means = np.stack([x[:220][eyes[:220] == k].mean(0) for k in range(11)])
-    assert (np.linalg.norm(x[220:, None] - means, axis=2).argmin(1) == eyes[220:]).mean() > .95
+    right = np.linalg.norm(x[220:, None] - means, axis=2).argmin(1) == eyes[220:]
+    assert right.mean() > .95 and min(right[eyes[220:] == k].mean() for k in range(11)) >= .8
 
 def test_the_ways_of_asking_agree():
     rows = sample_tags(12, 3)
@@ -97,9 +100,11 @@ def test_the_ways_of_asking_agree():
 
 @pytest.mark.parametrize('bad, says', [
     (dict(n=-1), 'whole number'), (dict(n=2, size=16), '32 to 256'), (dict(n=2, seed=-3), 'whole number'),
-    (dict(n=2, tags=('blond', 'red')), "did you mean 'blonde'"), (dict(n=2, tags=('red', 'white')), 'eyes'), (dict(n=2, tags=(12, 0)), '0 to 11'),
+    (dict(n=2, tags=('blond', 'red')), "did you mean 'blonde'"), (dict(n=2, tags=('red', 'white')), 'eyes'),
+    (dict(n=2, tags=(12, 0)), '0 to 11'),
     (dict(n=3, tags=(['red', 'blue'], 'red')), 'one a face'), (dict(n=2, tags=np.zeros((2, 23), int)), 'exactly one'),
-    (dict(n=2, tags=np.ones((2, 23), int)), 'exactly one'), (dict(n=2, tags=np.full((2, 23), 2)), '0 or 1'), (dict(n=2, tags=np.zeros((3, 23))), 'shape')])
+    (dict(n=2, tags=np.ones((2, 23), int)), 'exactly one'), (dict(n=2, tags=np.full((2, 23), 2)), '0 or 1'),
+    (dict(n=2, tags=np.zeros((3, 23))), 'shape')])
 def test_impossible_faces(bad, says):
     with pytest.raises(ValueError, match=says): draw_anime(**bad)
 
@@ -111,7 +116,8 @@ def rule(line): # the course's rule, told once more with a pattern
     tags = re.findall(r'\s*([^\t]*):\d+(?:\t|$)', rest)
     hair = [t for t in tags if re.search('hair$', t) and not re.search('long|short', t)]
     eyes = [t for t in tags if re.search('(?<!^11)eyes$', t) and not t.startswith('bicolored')]
-    return (hair[0][:-5], eyes[0][:-5]) if len(hair) == len(eyes) == 1 and hair[0][:-5] in HAIR and eyes[0][:-5] in EYES else None
+    one_each = len(hair) == len(eyes) == 1 and hair[0][:-5] in HAIR and eyes[0][:-5] in EYES
+    return (hair[0][:-5], eyes[0][:-5]) if one_each else None
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**40), st.integers(0, 1000), st.integers(1, 60))
@@ -130,13 +136,15 @@ def test_lines_are_as_noisy_as_the_real_ones():
     assert .35 < 1 - kept.mean() < .45 and .012 < wrong.sum()/kept.sum() < .028
     tags = [[t.rpartition(':')[0] for t in line.partition(',')[2].split('\t') if t] for line in lines]
     said = {t for row in tags for t in row}
-    assert {'long hair', 'short hair', 'smile', 'ribbon', 'solo', 'twintails', 'bicolored eyes', '11eyes', ':d', 'hello, world'} <= said
+    assert {'long hair', 'short hair', 'smile', 'ribbon', 'solo', 'twintails'} <= said
+    assert {'bicolored eyes', '11eyes', ':d', 'hello, world'} <= said
     assert .4 < np.mean([line.endswith('\t') for line in lines]) < .6
     colour_hair = np.array([sum(t in ANIME_TAGS[:12] for t in row) for row in tags])
     colour_eyes = np.array([sum(t in ANIME_TAGS[12:] for t in row) for row in tags])
     for count in (0, 2): assert (colour_hair == count).mean() > .05 and (colour_eyes == count).mean() > .04
     factors = anime_factors(4000, 1)
-    for tag, true in (('twintails', factors['style'] == 'twintails'), ('glasses', factors['glasses']), ('ribbon', factors['ornament'] == 'bow')):
+    for tag, true in (('twintails', factors['style'] == 'twintails'), ('glasses', factors['glasses']),
+                      ('ribbon', factors['ornament'] == 'bow')):
         here = np.array([tag in row for row in tags])
         assert not (here & ~true).any() and here.sum() > .5*true.sum()
 
@@ -160,7 +168,8 @@ def test_the_reader_reads_what_is_written(tmp_path):
 def test_the_same_set_is_left_alone_and_another_is_refused(tmp_path):
     root = write_anime(tmp_path/'d', 4, size=32, progress=False)
     before = {p: p.stat().st_mtime_ns for p in root.rglob('*')}
-    assert write_anime(tmp_path/'d', 4, size=32, progress=False) == root and before == {p: p.stat().st_mtime_ns for p in root.rglob('*')}
+    assert write_anime(tmp_path/'d', 4, size=32, progress=False) == root
+    assert before == {p: p.stat().st_mtime_ns for p in root.rglob('*')}
     with pytest.raises(FileExistsError, match='another folder'): write_anime(tmp_path/'d', 5, size=32, progress=False)
     for bad in (dict(n=0), dict(n=1.5), dict(n=True), dict(size=4), dict(seed=-1)):
         with pytest.raises(ValueError): write_anime(tmp_path/'e', **{**dict(n=2, size=32, progress=False), **bad})
@@ -203,6 +212,7 @@ def test_wishes_come_in_all_forms(tmp_path):
     lines = write_wishes(tmp_path/'w.txt', 400).read_text().split('\n')
     forms = {re.sub(r'^\d+,|\w+ (?=hair|eyes)', '', line) for line in lines}
     assert forms == {'hair eyes', 'eyes hair', 'hair', 'eyes'}
-    assert {h for _, h, _ in read_tag_lines(tmp_path/'w.txt')} == {*HAIR, None} and {e for *_, e in read_tag_lines(tmp_path/'w.txt')} == {*EYES, None}
+    wishes = read_tag_lines(tmp_path/'w.txt')
+    assert {h for _, h, _ in wishes} == {*HAIR, None} and {e for *_, e in wishes} == {*EYES, None}
     with pytest.raises(ValueError, match='at least 1'): write_wishes(tmp_path/'none.txt', 0)
     assert not (tmp_path/'none.txt').exists()
