@@ -153,7 +153,7 @@ def _match(rows, files, table, rejects, unit='line'):
     lost = [n for n in rows if n not in by_name]
     for n in lost:
         many = f' ({len(lost)} such rows)' if len(lost) > 1 else ''
-        rejects(f'{table}, {unit} {rows[n][0]}', f'picture {n!r} is not in {files[0].parent}{many}', 'Put the picture back or delete the row')
+        rejects(f'{table}, {unit} {rows[n][0]}', f'picture {n!r} is not in {files[0].parent}{many}', 'Put it back or cut the row')
     extra = [n for n in by_name if n not in rows and n not in rejects.names]    # a bad row is told once, not again for its picture
     for n in extra:
         many = f' ({len(extra)} such pictures)' if len(extra) > 1 else ''
@@ -372,12 +372,12 @@ def read_tag_lines(path, # testing_text.txt or testing_tags.txt: `id,<colour> ha
 _ICLEVR_PICTURES = ('iclevr', 'images', '.')
 
 def _iclevr_tables(root):
-    "The folder with train.json and objects.json: root itself, or the one around it where root is the folder of pictures; or None."
+    "The folder with train.json and objects.json: root, or the one around it where root is the folder of pictures; or None."
     around = [Path(root).resolve().parent] if Path(root).resolve().name in _ICLEVR_PICTURES else []
     return next((d for d in [Path(root), *around] if (d/'train.json').is_file() and (d/'objects.json').is_file()), None)
 
 def _read_json(path, kind, what):
-    "A JSON file whose outermost value is a list, or an object, which comes as a list of (name, value) so that nothing said twice is lost."
+    "A JSON file that is a list, or an object, which comes as a list of (name, value) so that nothing said twice is lost."
     class Named(list): pass
     try: value = json.loads(Path(path).read_text(encoding='utf-8-sig'), object_pairs_hook=Named)
     except ValueError as e: raise ValueError(f'{path}: is not JSON ({e}). Unpack the file again.') from None
@@ -402,18 +402,19 @@ def _many_hot(wish, names):
     return [n in wish for n in names], None
 
 # %% ../nbs/00_data.ipynb #b6ef74ca
-def read_iclevr(root, # a folder with objects.json, train.json and pictures in iclevr/, images/ or beside them; or that folder of pictures
+def read_iclevr(root, # a folder with objects.json, train.json and pictures in iclevr/, images/ or itself; or that subfolder
                 split: str = 'train', # train/test by a hash of the scene's name (CLEVR_train_000123), or 'all'
                 on_bad: str = 'raise', # 'raise': stop at the first bad entry; 'skip': name it in `.skipped` and go on
-               ) -> Listing: # labels (n, 24), columns in the order of objects.json; FileNotFoundError or ValueError naming file and entry
-    "Read i-CLEVR: pictures of up to three objects, every object of a picture in its label; the pictures of one scene stay on one side."
+               ) -> Listing: # labels (n, 24) in the order of objects.json; FileNotFoundError or ValueError naming file and entry
+    "Read i-CLEVR: pictures of one to three objects, all of them in the label; the pictures of one scene stay on one side."
     root, rejects = _need(root, 'the folder', 'Give the folder that holds the scenes.'), _Rejects(on_bad)
     _check_split(split, ('train', 'test', 'all'), root)
     folder = _iclevr_tables(root)
-    if folder is None: raise FileNotFoundError(f'{root}: train.json and objects.json do not lie here. Put both beside the folder of pictures.')
+    if folder is None: raise FileNotFoundError(f'{root}: train.json or objects.json is missing. Put both beside iclevr/.')
     table, attributes, rows = folder/'train.json', _object_names(folder/'objects.json'), {}
     _, files = _first_with_pictures(list(dict.fromkeys(d/f for d in (root, folder) for f in _ICLEVR_PICTURES)), table)
-    for i, (name, wish) in enumerate(_read_json(table, dict, 'an object of pictures and lists, such as {"a.png": ["gray cube"]}'), 1):
+    entries = _read_json(table, dict, 'an object of pictures and lists, such as {"a.png": ["gray cube"]}')
+    for i, (name, wish) in enumerate(entries, 1):
         name, where = _same(name), f'{table}, entry {i} ({name})'
         if name in rows: rejects(where, f'was already entry {rows[name][0]}', 'Delete one of the two'); continue
         bits, fault = _many_hot(wish, attributes)
@@ -427,7 +428,8 @@ def read_conditions(path, # test.json or new_test.json: a list of lists of names
                     objects=None, # the names in order, or the path of objects.json; default the one beside `path`
                    ) -> np.ndarray: # float32 (n, 24) zeros and ones, what a conditional generator takes as y
     "Read the wishes to be fulfilled; ValueError names the entry and the nearest object."
-    wishes = _read_json(_need(path, 'the file of wishes', 'Give test.json or new_test.json.'), list, 'a list of lists such as [["gray cube"]]')
+    _need(path, 'the file of wishes', 'Give test.json or new_test.json.')
+    wishes = _read_json(path, list, 'a list of lists such as [["gray cube"]]')
     if objects is None: objects = Path(path).with_name('objects.json')
     if isinstance(objects, (str, os.PathLike)):
         objects = _object_names(_need(objects, 'the list of objects', 'Put objects.json there, or pass the names.'))
@@ -634,11 +636,11 @@ def open_pictures(root, # a folder in any of the layouts above
                   split: str = 'train', # 'train' or 'test' (CelebA also 'valid', a plain folder a subfolder's name), 'all'
                   size: int = 64, # side of the square pictures, pixels
                   on_bad: str = 'raise', # 'raise': stop at the first bad row or picture; 'skip': name each in `.skipped` and go on
-                  crop: str | None = None, # 'centre' or 'resize', see `cache_pictures`; default what the layout's course does: 'resize' for i-CLEVR, else 'centre'
+                  crop: str | None = None, # 'centre' or 'resize', see `cache_pictures`; default: 'resize' for i-CLEVR only
                   cache=None, # folder for caches
                   progress: bool = True, # show a bar while decoding?
                  ) -> Pictures: # FileNotFoundError says what was looked for
-    "Recognise the layout of a folder, read it and decode it once: course CSV, CelebA, anime faces, i-CLEVR, or a plain folder of pictures."
+    "Recognise a folder's layout, read it, decode it once: course CSV, CelebA, anime faces, i-CLEVR, or plain pictures."
     root = _need(root, 'the data folder', 'Give the folder that you unpacked.')
     if _celeba_file(root, _CELEBA_LISTS): read = read_celeba
     elif (root/'train.csv').is_file() or (root/'test.csv').is_file(): read = read_hw4
@@ -647,7 +649,8 @@ def open_pictures(root, # a folder in any of the layouts above
     elif _pictures_in(root) or _pictures_in(root/split): read = read_folder
     else:
         raise FileNotFoundError(f"{root}: no layout fits. Looked for {' or '.join(_CELEBA_LISTS)} (CelebA), train.csv or test.csv "
-                                f"(hw4_data), {' or '.join(_TAG_FILES)} (anime), train.json with objects.json (i-CLEVR), and pictures in {root} or {root/split}. "
+                                f"(hw4_data), {' or '.join(_TAG_FILES)} (anime), train.json with objects.json (i-CLEVR), "
+                                f'and pictures in {root} or {root/split}. '
                                 'Give the folder one level up or down?')
     if crop is None: crop = 'resize' if read is read_iclevr else 'centre'
     return cache_pictures(read(root, split, on_bad), size, crop, cache, on_bad, progress)

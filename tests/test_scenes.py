@@ -64,6 +64,14 @@ def test_no_two_objects_touch():
         assert np.hypot(f['across'][:, i] - f['across'][:, j], f['away'][:, i] - f['away'][:, j]).min() > 1.69 # a cube's diagonal is 1.64
 
 
+def test_nothing_stands_right_behind_another():
+    f = scene_factors(5000, 4)
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        row, column = zip(*(middle(4, 5000, k, 1, 1) for k in (i, j)))
+        in_line = abs(column[0] - column[1]) < .04 # of the picture's width, of which an object takes about .18
+        assert in_line.sum() > 50 and abs(f['away'][:, i] - f['away'][:, j])[in_line].min() > 2.5
+
+
 def test_names_and_labels_say_the_same():
     objects = [sorted(row, key=OBJECTS.index) for row in some_objects(8)]
     images, labels = draw_scenes(8, 1, 32, objects)
@@ -107,17 +115,15 @@ def test_another_colour_changes_that_object_only():
 
 
 def test_every_label_is_visible():
-    "Each object makes a difference to at least as many pixels of 64 x 64 as CLEVR wants to see, whatever stands before it."
-    n = 300
-    objects = some_objects(n, 1)
-    full = draw_scenes(n, 7, objects=objects)[0].astype(int)
+    "Whatever stands before it, two fifths of each object are seen, and no less than CLEVR asks for: 200 pixels of 320 x 240, 11 of 64 x 64."
     for place in range(3):
-        other = [[f"{'gray' if 'yellow' in o else 'yellow'} {o.split()[1]}" if k == place else o for k, o in enumerate(row)] for row in objects]
-        other = [row if len(set(row)) == 3 else [f"{'cyan' if k == place else o.split()[0]} {o.split()[1]}" for k, o in enumerate(row)] for row in other]
-        other = [row if len(set(row)) == 3 else old for row, old in zip(other, objects)]
-        same = np.array([a == b for a, b in zip(other, objects)])
-        seen = (abs(draw_scenes(n, 7, objects=other)[0].astype(int) - full).max(-1) > 20).sum((1, 2))
-        assert same.mean() < .02 and seen[~same].min() >= 11, seen[~same].min() # 200 of 320 x 240 are 11 of 64 x 64
+        shapes = [[o.split()[1] for o in row] for row in some_objects(200, place)]
+        def seen(others):
+            blue, yellow = (draw_scenes(200, 7, objects=[[f'{c} {s}' if k == place else f'{others[k]} {s}' if others else None for k, s in enumerate(row)]
+                                                         for row in shapes])[0].astype(int) for c in ('blue', 'yellow'))
+            return (abs(blue - yellow).max(-1) > 40).sum((1, 2))
+        whole, part = seen(None), seen(['red', 'gray', 'green'])
+        assert part.min() >= 11 and (part/whole).min() > .4, (part.min(), (part/whole).min())
 
 
 def test_nothing_is_cut_off():
