@@ -127,6 +127,10 @@ def test_the_condition_matters_everywhere():
         z2, likelihood2 = game.encode(x, other)
         assert likelihood2 != likelihood and all(not torch.allclose(a, b) for a, b in zip(z.split([96, 96], 1), z2.split([96, 96], 1)))
         assert not torch.allclose(game.decode(z, other), x, atol=1e-3)
+    for m in game.modules():
+        if isinstance(m, Coupling): nn.init.zeros_(m.told.weight)
+    a, b = (game.encode(x, c)[0].split([96, 96], 1) for c in (y, 1 - y))
+    assert torch.equal(a[0], b[0]) and not torch.allclose(a[1], b[1]) # with couplings that are deaf, the top still listens
 
 
 def test_a_row_of_nan_is_not_told():
