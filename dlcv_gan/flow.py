@@ -160,7 +160,7 @@ class Glow(nn.Module):
         for p in self.prior.parameters(): nn.init.zeros_(p)
 
     def _condition(self, y, n):
-        if y is None: y = self.prior.weight.new_full((n, self.conditions), math.nan)
+        if y is None: y = torch.full((n, self.conditions), math.nan)
         if y.shape != (n, self.conditions):
             raise ValueError(f'{n} pictures of {self.conditions} conditions need y of shape {(n, self.conditions)}, '
                              f'not {tuple(y.shape)}; build the flow with as many conditions as the labels have')

@@ -71,7 +71,7 @@ class Evaluator(nn.Module):
         if len(pictures) != len(labels) or len(labels) < 2: raise ValueError(f'{len(pictures)} pictures and {len(labels)} rows of labels: give as many of each, two at least')
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            net = cls(labels.shape[1]).to(device).train()
+            net = cls(labels.shape[1]).to(device, memory_format=torch.channels_last).train()
             bs = min(bs, len(labels))
             opt = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1e-2)
             schedule = torch.optim.lr_scheduler.OneCycleLR(opt, lr, total_steps=epochs * (len(labels) // bs))

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 import dlcv_gan
+from dlcv_gan.cyclegan import Unpaired
 from dlcv_gan.game import GameLearner
 from dlcv_gan.systems import describe, find_system, systems
 
@@ -15,6 +16,8 @@ PRINTED = {
     ('R1.ACGAN', 'generator'): [512, 786_688, 1024, 524_416, 512, 131_136, 256, 32_800, 128, 1539], # the embedding's 2 x 256 first
     ('R1.ACGAN', 'discriminator'): [2432, 51_264, 204_928, 819_456, 3_277_312, 8193, 8193],
 }
+
+PAIRS = {'R0.CycleGAN'} # learn from two heaps at once
 
 
 @pytest.mark.parametrize('name, net', PRINTED)
@@ -64,7 +67,8 @@ def test_every_system_plays_a_round_with_its_own_schedule(name):
     system = find_system(name)
     game = system.build(size=32, width=4)
     labels = torch.eye(system.labels)[torch.arange(8) % system.labels] if system.labels else None
-    dls = DataLoaders(Batches(torch.rand(8, 3, 32, 32) * 2 - 1, labels, bs=4), device='cpu')
+    heap = lambda: Batches(torch.rand(8, 3, 32, 32) * 2 - 1, labels, bs=4, device='cpu')
+    dls = DataLoaders(Unpaired(heap(), heap()) if name in PAIRS else heap(), device='cpu')
     learn = GameLearner(dls, game, system.schedule, lr=system.lr, precision='fp32')
     with learn.no_bar(), learn.no_logging(): learn.fit_rounds(2)
     assert learn.rounds == 2 and learn.sample(3, y=None if labels is None else labels[:3]).shape == (3, 3, 32, 32)
