@@ -160,7 +160,7 @@ class Glow(nn.Module):
         for p in self.prior.parameters(): nn.init.zeros_(p)
 
     def _condition(self, y, n):
-        if y is None: y = torch.full((n, self.conditions), math.nan)
+        if y is None: y = self.prior.weight.new_full((n, self.conditions), math.nan)
         if y.shape != (n, self.conditions):
             raise ValueError(f'{n} pictures of {self.conditions} conditions need y of shape {(n, self.conditions)}, '
                              f'not {tuple(y.shape)}; build the flow with as many conditions as the labels have')
@@ -275,5 +275,5 @@ def build_cnf(size: int = 64, # side of the pictures, a multiple of 2 ** levels
 
 _examples = lambda game: dict(flow=(game.net, torch.zeros(1, *game.net.shape), torch.zeros(1, game.net.conditions)))
 _recipe = dict(examples=_examples, schedule=EveryRound(('flow',)), lr=5e-4, bs=64, rounds=50_000)
-r4_cnf = System('R4.CNF', 'cnf', 'conditional flow on 64x64 scenes of 24 objects', build_cnf, **_recipe)
-r4_cnf_faces = System('R4.CNF-faces', 'cnf-faces', 'conditional flow on 64x64 faces with 13 attributes', partial(build_cnf, conditions=13), **_recipe)
+r4_cnf = System('R4.CNF', 'cnf', 'conditional flow on 64x64 scenes of 24 objects', build_cnf, labels=24, **_recipe)
+r4_cnf_faces = System('R4.CNF-faces', 'cnf-faces', 'conditional flow on 64x64 faces with 13 attributes', partial(build_cnf, conditions=13), labels=13, **_recipe)
