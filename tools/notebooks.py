@@ -27,13 +27,18 @@ def save(nb, path: Path):
     os.replace(tmp, path)
 
 
-def slim(nb, limit: int = 60_000):
-    "Keep pictures of faces as JPEG, a fifth of their PNG: a notebook must stay under 1 MB. Small ones (curves, mostly) stay as they are."
-    for data in (o['data'] for c in nb.cells for o in c.get('outputs', []) if len(o.get('data', {}).get('image/png', '')) > limit):
-        jpeg = io.BytesIO()
-        Image.open(io.BytesIO(base64.b64decode(data['image/png']))).convert('RGB').save(jpeg, 'JPEG', quality=88)
-        text = base64.b64encode(jpeg.getvalue()).decode()
-        if len(text) < len(data['image/png']): data['image/jpeg'] = text; del data['image/png']
+def slim(nb, limit: int = 60_000, quality: int = 88):
+    "Keep large pictures as JPEG, a fifth of their PNG: a notebook must stay under 1 MB. Small ones (curves, mostly) stay as they are."
+    for data in (o['data'] for c in nb.cells for o in c.get('outputs', []) if 'data' in o):
+        for kind in ('image/png', 'image/jpeg'):
+            if len(data.get(kind, '')) <= limit: continue
+            jpeg = io.BytesIO()
+            Image.open(io.BytesIO(base64.b64decode(data[kind]))).convert('RGB').save(jpeg, 'JPEG', quality=quality)
+            text = base64.b64encode(jpeg.getvalue()).decode()
+            if len(text) < len(data[kind]):
+                del data[kind]
+                data['image/jpeg'] = text
+            break
 
 
 def run(path: Path):
@@ -45,6 +50,7 @@ def run(path: Path):
     NotebookClient(nb, timeout=3600, kernel_name='python3', resources={'metadata': {'path': str(NBS)}},
                    store_widget_state=True).execute()
     slim(nb)
+    if len(json.dumps(nb)) > 950_000: slim(nb, 20_000, quality=70)
     nb.metadata['executed'] = dict(code=fingerprint(nb), scale=os.environ.get('DLCV_GAN_SCALE', 'laptop'), seconds=round(time.time() - start))
     save(nb, path)
     subprocess.run(['nbdev_clean', '--fname', str(path)], check=True, cwd=ROOT)
