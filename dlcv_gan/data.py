@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['HAIR', 'EYES', 'ANIME_TAGS', 'Listing', 'in_test_split', 'read_folder', 'read_hw4', 'read_celeba', 'read_anime',
            'read_tag_lines', 'read_iclevr', 'read_conditions', 'to_float', 'to_uint8', 'Pictures', 'cache_pictures',
-           'open_pictures', 'from_torchvision', 'torchvision_pictures', 'turn_pictures', 'Batches', 'picture_loaders']
+           'open_pictures', 'from_torchvision', 'torchvision_pictures', 'turn_pictures', 'Batches', 'Unpaired',
+           'picture_loaders']
 
 # %% ../nbs/00_data.ipynb #46db0095
 import difflib, errno, hashlib, inspect, json, os, re, shutil, unicodedata, warnings, zipfile
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from csv import reader as csv_fields
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -920,6 +921,49 @@ class Batches:
         new = type(self)(items, **{'labels': labels, **same, **kwargs})
         if dataset is None and new.device == self.device and 'labels' not in kwargs: new._data = self._data
         return new
+
+# %% ../nbs/00_data.ipynb #7d938d55
+class Unpaired:
+    "Two loaders dealt in step: batches (a, b) of items that do not belong together; an epoch is over when the longer heap is."
+    def __init__(self,
+                 a, # a loader with `position`, such as `Batches`
+                 b, # another, with the same batch size, on the same device
+                ):
+        if a.bs != b.bs: raise ValueError(f'batches of {a.bs} and {b.bs}; give both loaders the same bs')
+        if str(a.device) != str(b.device): raise ValueError(f'one loader serves on {a.device}, the other on {b.device}; give both the same device')
+        if not (len(a) and len(b)): raise ValueError('a loader has no batches; give both at least one')
+        self.a, self.b, self.bs, self.dataset = a, b, a.bs, (a.dataset, b.dataset)
+
+    def __len__(self): return max(len(self.a), len(self.b))
+    @property
+    def device(self):
+        "Where batches go."
+        return self.a.device
+    @device.setter
+    def device(self, device): self.to(device)
+    def to(self,
+           device, # a torch device or its name
+          ):
+        "Serve batches on another device from now on."
+        self.a.to(device); self.b.to(device)
+        return self
+    @property
+    def position(self):
+        "Batches served so far; set it to go on from there."
+        return self.a.position
+    @position.setter
+    def position(self, position): self.a.position = self.b.position = position
+
+    def __iter__(self):
+        "From the position to the end of the epoch."
+        def endless(loader):
+            while True: yield from loader
+        with closing(endless(self.a)) as a, closing(endless(self.b)) as b:
+            for _, (x, *_), (y, *_) in zip(range(len(self) - self.position % len(self)), a, b): yield x, y
+
+    def one_batch(self):
+        "The batch that comes next, without moving on."
+        return self.a.one_batch()[0], self.b.one_batch()[0]
 
 # %% ../nbs/00_data.ipynb #9b2bcdfa
 def picture_loaders(train, # `Pictures` (or anything `Batches` takes) to learn from

@@ -8,10 +8,12 @@ from fastai.data.core import DataLoaders
 from fastai.torch_core import set_seed
 from torch import nn
 
-from dlcv_gan.cyclegan import CycleGAN, ImagePool, PatchDiscriminator, ResNetGenerator, Unpaired, build_cyclegan, judge_translations
-from dlcv_gan.data import Batches
+from dlcv_gan.cyclegan import CycleGAN, build_cyclegan
+from dlcv_gan.data import Batches, Unpaired
 from dlcv_gan.game import EMA, GameLearner
 from dlcv_gan.nets import count_parameters
+from dlcv_gan.residual import ImagePool, PatchDiscriminator, ResNetGenerator
+from dlcv_gan.scores import judge_translations
 
 heap = lambda n, seed: torch.rand(n, 3, 32, 32, generator=torch.Generator().manual_seed(seed))*2 - 1
 def loaders(n=10, m=7, bs=2): return Unpaired(*(Batches(heap(k, s), bs=bs, seed=s, device='cpu') for s, k in enumerate((n, m))))

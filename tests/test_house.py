@@ -15,9 +15,10 @@ from api import read_module  # noqa: E402
 LIBRARY = {'faces': {'draw'}, 'animals': {'draw'}, # pictures are drawn with the kit
            'anime': {'draw', 'data'}, # and the order of the anime tags is the reader's
            'view': {'game'}, 'metrics': {'game'}, # files are written as the learner writes them: whole or not at all
+           'residual': {'nets'}, # its discriminators have the same heads
            'scores': {'data', 'game'}} # what a course grades: pictures in the nets' range, drawn by a game
 # What an assignment may know: the loop, the losses, and the networks its report prints.
-ASSIGNMENT = {'game', 'losses', 'nets'}
+ASSIGNMENT = {'game', 'losses', 'nets', 'residual'}
 # An assignment that plays an earlier one's game by other rules imports that game instead of writing it twice.
 GAMES = {'acgan': {'gan'}, 'wgan': {'gan'}, 'tags': {'acgan'}, 'iclevr': {'gan', 'acgan'}}
 # Third parties: what settings.ini says, by import name, and what comes along with it.

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 import dlcv_gan
-from dlcv_gan.cyclegan import Unpaired
+from dlcv_gan.data import Unpaired
 from dlcv_gan.game import GameLearner
 from dlcv_gan.systems import describe, find_system, systems
 

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 from fastai.data.core import DataLoaders
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 from torch import nn
 
@@ -13,7 +13,8 @@ from dlcv_gan.game import EMA, GameLearner
 from dlcv_gan.losses import dragan
 from dlcv_gan.nets import count_parameters, layer_table
 from dlcv_gan.systems import describe
-from dlcv_gan.tags import SRResNetGenerator, TagsDiscriminator, build_acgan96, build_t2i, tag_conditions, write_samples
+from dlcv_gan.residual import SRResNetGenerator, TagsDiscriminator
+from dlcv_gan.tags import build_acgan96, build_t2i, tag_conditions, write_samples
 
 torch.set_num_threads(1)
 
@@ -85,6 +86,15 @@ def test_pixel_shuffle_moves_channels_into_pixels():
     assert torch.equal(y[0, 1, 6:8, 4:6].flatten(), x[0, 4:8, 3, 2])
 
 
+def test_a_new_generator_enlarges_without_a_chequered_pattern():
+    "Before the 9x9 layer every 2x2 square of a fresh net has one value; kernels that start at random have four."
+    torch.manual_seed(0)
+    net = SRResNetGenerator(32, 4, 1, 8).eval()
+    with torch.no_grad(): h = net.body[:-2](torch.randn(3, 31))
+    squares = h.unfold(2, 2, 2).unfold(3, 2, 2).flatten(-2)
+    assert h.shape == (3, 4, 32, 32) and h.std() > 0 and torch.equal(squares, squares[..., :1].expand_as(squares))
+
+
 def test_spectral_norm_holds_every_layer_of_the_discriminator_and_adds_no_parameter():
     plain, held = TagsDiscriminator(32, 4, spectral=False), TagsDiscriminator(32, 4, spectral=True)
     assert count_parameters(plain) == count_parameters(held)
@@ -119,7 +129,7 @@ def test_terms_of_both_players():
     assert 'penalty' not in small(build_acgan96, spectral=True, penalty=None).loss('discriminator', x, y)
 
 
-@given(st.floats(0, 2), st.integers(1, 30))
+@pytest.mark.parametrize('weight, tags', [(0., 23), (1/25, 23), (1/25, 1), (1., 5)])
 def test_the_weight_counts_summed_tags(weight, tags):
     "A head that knows nothing pays log 2 for each tag."
     game = small(weight=weight, attributes=tags)
@@ -147,6 +157,7 @@ def test_either_order_asks_for_the_same(tmp_path):
     assert [ANIME_TAGS[k] for k in y[0].nonzero().flatten()] == ['blue hair', 'red eyes']
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 2**40), st.lists(st.tuples(st.sampled_from([None, *HAIR]), st.sampled_from([None, *EYES])), min_size=1, max_size=8), st.integers(1, 6))
 def test_each_row_asks_for_one_colour_of_each_and_for_what_was_said(seed, colours, per_line):
     wishes = [(str(i), *pair) for i, pair in enumerate(colours)]
@@ -190,7 +201,6 @@ def test_samples_have_the_course_names_sizes_and_are_the_same_for_a_seed(tmp_pat
     torch.rand(5) # the global random state plays no part
     assert bytes_of(files) == bytes_of(write_samples(game, WISHES, HAIR, EYES, tmp_path/'b', seed=3))
     assert bytes_of(files) != bytes_of(write_samples(game, WISHES, HAIR, EYES, tmp_path/'b', seed=4))
-    assert bytes_of(files)[:5] == bytes_of(write_samples(game, WISHES[:1], HAIR, EYES, tmp_path/'c', seed=3))
 
 
 def test_a_learner_writes_what_its_average_draws(tmp_path):
