@@ -11,7 +11,7 @@ from dlcv_gan.data import Batches
 from dlcv_gan.game import GameLearner
 from dlcv_gan.gan import GAN
 from dlcv_gan.losses import minimax
-from dlcv_gan.metrics import (CollapseWatch, Comparison, FeatureNet, compare, diagnose, diversity, duplicates, frechet_distance, inception_features,
+from dlcv_gan.metrics import (CollapseWatch, Comparison, FeatureNet, asked_and_found, compare, diagnose, diversity, duplicates, frechet_distance, inception_features,
                               inception_scores, inception_weights, kernel_distance, mse, sharpness, with_interval)
 from dlcv_gan.nets import DCGANDiscriminator, DCGANGenerator
 
@@ -208,3 +208,21 @@ def test_the_watch_looks_on_without_disturbing_and_warns_once_an_episode():
     assert all(torch.equal(a, b) for a, b in zip(watched.game.state_dict().values(), alone.game.state_dict().values()))
     assert 'D too strong' in [w.kind for w in watch.warnings] and len(watch.looks) == 6 and len(watch.real) == 16
     assert [w.kind for w in watch.warnings].count('D too strong') == 1
+
+
+@given(st.integers(1, 5), st.integers(2, 30), st.integers(0, 9999))
+def test_asked_and_found_by_hand(a, n, seed):
+    g = np.random.default_rng(seed)
+    asked, found = g.integers(0, 2, (n, a)), g.random((n, a))
+    table = asked_and_found(asked, found, [f'a{i}' for i in range(a)])
+    for i in range(a):
+        yes, no = found[asked[:, i] == 1, i] > .5, found[asked[:, i] == 0, i] > .5
+        for value, part in ((table.found_if_asked.iloc[i], yes), (table.found_if_not.iloc[i], no)):
+            assert np.isnan(value) if not len(part) else value == pytest.approx(part.mean())
+        if len(yes) and len(no): assert table.accuracy.iloc[i] == pytest.approx((yes.mean() + 1 - no.mean()) / 2)
+
+
+def test_guessing_is_worth_a_half_whatever_the_share():
+    asked = np.zeros((1000, 1)); asked[:100] = 1
+    for answer in (0., 1.): assert asked_and_found(asked, np.full((1000, 1), answer), ['rare']).accuracy.item() == .5
+    with pytest.raises(ValueError, match='one row a picture'): asked_and_found(asked, np.zeros((1000, 2)), ['rare'])

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
 
-from dlcv_gan.nets import (AttributeEmbedding, DCGANDiscriminator, DCGANGenerator, Decoder, Discriminator, Encoder, R1Discriminator, R1Generator,
+from dlcv_gan.nets import (AttributeEmbedding, DCGANDiscriminator, DCGANGenerator, Decoder, Discriminator, Encoder, PlaneDiscriminator, ProjectionDiscriminator, R1Discriminator, R1Generator,
                            ToyDiscriminator, ToyGenerator, add_spectral_norm, count_parameters, dcgan_init, glorot_init, layer_norm, layer_table, mlp)
 
 torch.set_num_threads(1)
@@ -258,3 +258,32 @@ def test_a_discriminator_of_ones_own():
     net = Discriminator(nn.Flatten(), 12, attributes=2, spectral=True)
     assert net(torch.zeros(3, 3, 2, 2)).shape == (3,) and hasattr(net.auxiliary, 'parametrizations')
     assert add_spectral_norm(plain := nn.Sequential(nn.Linear(2, 2))) is plain
+
+
+# ---- discriminators that are told a condition
+
+@given(st.integers(1, 6), st.integers(0, 10_000))
+def test_a_projection_is_linear_in_the_condition(conditions, seed):
+    torch.manual_seed(seed)
+    net = ProjectionDiscriminator(DCGANDiscriminator(32, 2, norm=None), conditions).double().eval()
+    x, a, b = torch.rand(3, 3, 32, 32).double() * 2 - 1, torch.randn(3, conditions).double(), torch.randn(3, conditions).double()
+    none = net(x, torch.zeros_like(a))
+    assert torch.equal(none, net.base(x))
+    torch.testing.assert_close(net(x, a + b) - none, (net(x, a) - none) + (net(x, b) - none))
+
+
+def test_told_discriminators_cost_what_their_condition_costs():
+    for conditions in (1, 24):
+        base = DCGANDiscriminator(32, 4, channels=4)
+        assert count_parameters(PlaneDiscriminator(base, conditions, 32)) == count_parameters(base) + (conditions + 1) * 32**2
+        base = DCGANDiscriminator(32, 4)
+        assert count_parameters(ProjectionDiscriminator(base, conditions)) == count_parameters(base) + conditions * base.score.in_features
+
+
+def test_a_plane_is_one_channel_and_each_picture_gets_its_own():
+    torch.manual_seed(0)
+    net = PlaneDiscriminator(DCGANDiscriminator(32, 4, channels=4, norm=None), 3, 32)
+    x, y = torch.rand(4, 3, 32, 32), torch.eye(3)[[0, 1, 2, 0]]
+    swapped = net(x, y[[1, 0, 2, 3]])
+    assert (swapped[2:] == net(x, y)[2:]).all() and (swapped[:2] != net(x, y)[:2]).all()
+    with pytest.raises(RuntimeError): net(torch.rand(4, 3, 64, 64), y)
