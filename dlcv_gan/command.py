@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FORMAT', 'BUILD', 'SCHEDULE', 'objectives', 'penalties', 'build_game', 'build_schedule', 'write_text',
            'read_settings', 'save_weights', 'load_run', 'choose_labels', 'write_conditions', 'read_conditions_of',
-           'train_callbacks', 'polite_stop', 'make_learner', 'finish', 'train_run', 'open_data', 'make_settings',
-           'length', 'start', 'go_on', 'score_run', 'Parser', 'make_parser', 'main']
+           'train_callbacks', 'polite_stop', 'make_learner', 'finish', 'train_run', 'open_data', 'how_many',
+           'make_settings', 'length', 'start', 'go_on', 'score_run', 'Parser', 'make_parser', 'main']
 
 # %% ../nbs/43_command.ipynb #d231f2d6
 import argparse, inspect, json, re, signal, sys, time, warnings
@@ -61,7 +61,8 @@ def build_schedule(system, # the `System`
     rounds, adaptive = asked.pop('warm_up', 0), asked.pop('adaptive', False)
     if adaptive and asked: raise ValueError(f'--adaptive decides the ratio itself; leave out --{next(iter(asked))}')
     if rounds < 0: raise ValueError(f'--warm-up {rounds}: give a number of rounds, 0 or more')
-    then = Adaptive() if adaptive else DG(**asked) if asked else system.schedule
+    names = dict(players=system.schedule.players) if isinstance(system.schedule, DG) else {}
+    then = Adaptive(**names) if adaptive else DG(**asked, **names) if asked else system.schedule
     return WarmUp(rounds, then) if rounds else then
 
 # %% ../nbs/43_command.ipynb #462fd487
@@ -175,6 +176,7 @@ def read_conditions_of(run: Path, # a run folder
 
 def train_callbacks(run: Path, # the run folder
                     settings: dict, # of the run
+                    watched=None, # latents or pictures that the film shall watch; None: latents of the game's own
                    ) -> tuple: # (stop, film, progress, checkpoint), fastai callbacks
     "What watches a run: a clean stop, a film, a line of progress, checkpoints."
     from fastai.callback.core import Callback, CancelFitException
@@ -202,6 +204,7 @@ def train_callbacks(run: Path, # the run folder
             print(f'{"█" * done}{"░" * (20 - done)} round {i:,}/{rounds:,}  {losses}  {left:.0f} s left', end='  \r' if live and i < rounds else '\n', file=sys.stderr, flush=True)
 
     film = Film(run/'samples.gif', every=max(1, rounds // 40), seed=settings['seed'], most=60, y=read_conditions_of(run, 16))
+    if watched is not None: film.z = watched
     return Stop(), film, Line(), Checkpoint(run/'checkpoint.pth', settings['save_every'])
 
 
@@ -226,7 +229,8 @@ def make_learner(settings: dict, # of a run
                 ): # GameLearner
     "The learner that the settings describe; the same settings and seed give the same one, bit for bit."
     import torch
-    from dlcv_gan.data import picture_loaders
+    from fastai.data.core import DataLoaders
+    from dlcv_gan.data import Batches, Unpaired, picture_loaders
     from dlcv_gan.game import EMA, GameLearner
     from dlcv_gan.systems import find_system
     system, seed = find_system(settings['system']), settings['seed']
@@ -236,7 +240,11 @@ def make_learner(settings: dict, # of a run
     if len(players) == 1 and settings['schedule']: raise ValueError(f"--{next(iter(settings['schedule'])).replace('_', '-')}: {system.name} has one player, which moves every round")
     if isinstance(lr, list) and len(lr) != len(players): raise ValueError(f'--lr: {len(lr)} rates for {len(players)} player(s) of {system.name} ({", ".join(players)}); give one, or one each')
     if min(lr if isinstance(lr, list) else [lr]) <= 0: raise ValueError(f"--lr {lr}: give rates above 0")
-    dls = picture_loaders(pictures, bs=settings['bs'], seed=seed, flip=settings['flip'], rotate=settings['rotate'])
+    given = dict(bs=settings['bs'], flip=settings['flip'], rotate=settings['rotate'])
+    if system.sides:
+        loader = Unpaired(*(Batches(heap, seed=seed + i, **given) for i, heap in enumerate(pictures)))
+        dls = DataLoaders(loader, device=loader.device)
+    else: dls = picture_loaders(pictures, seed=seed, **given)
     ema = [EMA(settings['ema'])] if settings['ema'] else []
     learn = GameLearner(dls, game, schedule, lr=tuple(lr) if isinstance(lr, list) else lr, precision=settings['precision'], cbs=[*ema, *cbs])
     torch.manual_seed(seed + 1) # training's noise depends on the seed, not on how many numbers the nets' start took
@@ -261,8 +269,11 @@ def train_run(run: str | Path, # the run folder; must hold settings.json
              ) -> int | None: # the signal that stopped it; None: it is finished
     "Train the run that a folder's settings describe, to its last round or to a signal."
     run, settings = Path(run), read_settings(run)
-    learn = learn or make_learner(settings, open_data(settings) if pictures is None else pictures)
-    stop, *others = train_callbacks(run, settings)
+    from dlcv_gan.data import to_float
+    pictures = open_data(settings) if pictures is None else pictures
+    learn = learn or make_learner(settings, pictures)
+    watched = to_float(pictures[0].images[:16]) if isinstance(pictures, tuple) else None
+    stop, *others = train_callbacks(run, settings, watched)
     learn.add_cbs([stop, *others])
     if resume and (run/'checkpoint.pth').exists(): learn.load(run/'checkpoint.pth')
     (run/'weights.safetensors').unlink(missing_ok=True) # it would be older than what follows
@@ -277,16 +288,25 @@ def train_run(run: str | Path, # the run folder; must hold settings.json
 def open_data(settings: dict, # of a run
               split: str = 'train', # or 'test'
               data: str | None = None, # another folder than the settings name
-             ): # `Pictures`
+             ): # `Pictures`, or a pair of them for a system that learns from two heaps
     "A run's pictures with the label columns that condition it, decoded once; what was skipped is counted and named on stderr."
     from dlcv_gan.data import open_pictures
-    with redirect_stdout(sys.stderr): # progress is no result
-        pictures = open_pictures(data or settings['data'], split, settings['size'], on_bad=settings['on_bad'], progress=sys.stderr.isatty())
-    pictures = choose_labels(pictures, settings)
-    if pictures.skipped:
-        print(f'skipped {len(pictures.skipped)} bad item(s):', *pictures.skipped[:10], sep='\n  ', file=sys.stderr)
-        if len(pictures.skipped) > 10: print(f'  and {len(pictures.skipped) - 10} more', file=sys.stderr)
-    return pictures
+    from dlcv_gan.systems import find_system
+    heaps = []
+    for side in find_system(settings['system']).sides or ('',):
+        with redirect_stdout(sys.stderr): # progress is no result
+            pictures = open_pictures(data or settings['data'], split + side, settings['size'], on_bad=settings['on_bad'], progress=sys.stderr.isatty())
+        heaps.append(pictures := choose_labels(pictures, settings))
+        if pictures.skipped:
+            print(f'skipped {len(pictures.skipped)} bad item(s):', *pictures.skipped[:10], sep='\n  ', file=sys.stderr)
+            if len(pictures.skipped) > 10: print(f'  and {len(pictures.skipped) - 10} more', file=sys.stderr)
+    return tuple(heaps) if len(heaps) > 1 else heaps[0]
+
+
+def how_many(pictures, # what `open_data` returned
+            ) -> int: # pictures in all heaps
+    "How many pictures a run learns from."
+    return sum(map(len, pictures)) if isinstance(pictures, tuple) else len(pictures)
 
 # %% ../nbs/43_command.ipynb #ab5cbe60
 BUILD = ('width', 'nz', 'objective', 'penalty', 'penalty_weight', 'spectral', 'clip')
@@ -342,9 +362,9 @@ def start(run: Path, # the folder to be
     pictures = open_data(settings)
     learn = make_learner(settings, pictures)
     batches = len(learn.dls.train)
-    settings.update(rounds=length(flags, batches, find_system(flags['system']).rounds), pictures=len(pictures), save_every=flags.get('save_every', min(batches, 500)))
+    settings.update(rounds=length(flags, batches, find_system(flags['system']).rounds), pictures=how_many(pictures), save_every=flags.get('save_every', min(batches, 500)))
     if settings['save_every'] < 1: raise ValueError(f"--save-every {settings['save_every']}: give at least 1 round")
-    if pictures.labels is not None: write_conditions(pictures, run/'conditions.csv')
+    if getattr(pictures, 'labels', None) is not None: write_conditions(pictures, run/'conditions.csv')
     write_text(run/'settings.json', json.dumps(settings, indent=1))
     return pictures, learn
 
@@ -361,8 +381,8 @@ def go_on(run: Path, # a run folder
             was = {**saved, **saved['build'], **saved['schedule']}.get(name, 'its default')
             raise ValueError(f"--{name.replace('_', '-')} {value}: the run in {run} was started with {was}; leave the flag out to go on, or start another run in a new folder")
     pictures = open_data(saved)
-    if len(pictures) != saved['pictures']:
-        raise ValueError(f"{saved['data']} gives {len(pictures)} pictures, but the run in {run} was started with {saved['pictures']}; put the data back, or start another run in a new folder")
+    if how_many(pictures) != saved['pictures']:
+        raise ValueError(f"{saved['data']} gives {how_many(pictures)} pictures, but the run in {run} was started with {saved['pictures']}; put the data back, or start another run in a new folder")
     learn = make_learner(saved, pictures)
     rounds = length(flags, len(learn.dls.train), saved['rounds'])
     if rounds < saved['rounds']: raise ValueError(f"{run} was started for {saved['rounds']} rounds; --resume may make it longer, not {rounds}")
@@ -425,6 +445,28 @@ def _draw_horse2zebra(out, given):
     n, test = given.get('n', 1067), given.get('test', 120)
     write_horse2zebra(out, n, n * 5 // 4, test, test * 7 // 6, given.get('size', 256), given.get('seed', 0), progress=sys.stderr.isatty())
     return 'cyclegan'
+
+
+def _translate(args):
+    "Pictures of one side, as the other side; with an error where the true counterparts are known."
+    from dlcv_gan.data import open_pictures, to_float, to_uint8
+    from dlcv_gan.metrics import mse
+    from dlcv_gan.view import save_picture
+    settings, game = read_settings(args.run), load_run(args.run)
+    if not hasattr(game, 'translate'): raise ValueError(f"{args.run} holds a {settings['system']}, which does not translate; give a run of cyclegan")
+    data, side = Path(args.data or settings['data']), dict(b='A', a='B')[args.to]
+    out = Path(args.out) if args.out else Path(args.run)/f'translated-to-{args.to}'
+    there = next((s for s in (f'test{side}', f'train{side}') if (data/s).is_dir()), 'all') # a plain folder is translated as a whole
+    with redirect_stdout(sys.stderr): pictures = open_pictures(data, there, settings['size'], on_bad=settings['on_bad'], progress=sys.stderr.isatty())
+    x = to_float(pictures.images)
+    y = game.translate(x, args.to)
+    for name, picture in zip(pictures.names, to_uint8(y).numpy()): save_picture(picture, (out/name).with_suffix('.png'))
+    import torch
+    save_picture(torch.stack([x[:16], y[:16]], 1).flatten(0, 1), out.with_suffix('.png'), nrow=8)
+    print(f'{out}: {len(y)} pictures; {out.with_suffix(".png")}: the first of them beside their translations')
+    if (data/f'truth{side}').is_dir() and there == f'test{side}':
+        with redirect_stdout(sys.stderr): truth = to_float(open_pictures(data, f'truth{side}', settings['size'], progress=False).images)
+        print(f'against the true counterparts: {mse(y, truth)}\nhad nothing been done:          {mse(x, truth)}')
 
 
 def _evaluator(args):
@@ -525,7 +567,9 @@ def score_run(game, # a trained game
     import torch
     from dlcv_gan.data import to_float
     from dlcv_gan.game import draw
+    from dlcv_gan.systems import find_system
     from dlcv_gan.metrics import FeatureNet, asked_and_found, diversity, frechet_distance, kernel_distance, mse, sharpness, with_interval
+    if find_system(settings['system']).sides: raise ValueError(f"{settings['system']} translates, and is scored where the true counterparts are: `dlcv_gan translate RUN`")
     test, train = open_data(settings, 'test', data), open_data(settings, 'train', data)
     n = min(n, len(test), len(train))
     if n < 8: raise ValueError(f'{data or settings["data"]}: {n} pictures to compare with are too few; give at least 8 for training and for test, and --n 8 or more')
@@ -602,7 +646,7 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     p.add_argument('--out', metavar='RUN', required=True, help='the run folder')
     p.add_argument('--resume', action='store_true', help='go on from the folder\'s checkpoint, with its settings')
     g = p.add_argument_group('data')
-    g.add_argument('--data', metavar='DIR', help='hw4_data, CelebA, anime faces, or any folder of pictures')
+    g.add_argument('--data', metavar='DIR', help='hw4_data, CelebA, anime faces, i-CLEVR, horse2zebra, or any folder of pictures')
     g.add_argument('--on-bad', choices=['raise', 'skip'], help='at a bad row or picture: stop and name it (raise, default), or name it and go on (skip)')
     g.add_argument('--attributes', nargs='+', metavar='NAME', help='label columns that condition a conditional system, such as Male for acgan')
     g.add_argument('--flip', action='store_true', default=None, help='mirror pictures at random')
@@ -647,6 +691,12 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     p.add_argument('--data', metavar='DIR', help='test pictures from here (default: the run\'s data)')
     p.add_argument('--n', type=int, default=1000, help='samples and test pictures at most (default 1000)')
     p.add_argument('--json', action='store_true', help='one JSON object on stdout')
+
+    p = sub('translate', _translate, 'translate pictures with a CycleGAN run', ['dlcv_gan translate runs/cyclegan', 'dlcv_gan translate runs/cyclegan --data photos --to b --out zebras'])
+    p.add_argument('run', metavar='RUN', help='a folder that `train cyclegan` wrote')
+    p.add_argument('--data', metavar='DIR', help='a folder with testA and testB, or any folder of pictures (default: the run\'s data)')
+    p.add_argument('--to', choices=['a', 'b'], default='b', help='which side to translate to (default b)')
+    p.add_argument('--out', metavar='OUT', help='folder for the translations (default RUN/translated-to-b)')
 
     p = sub('evaluator', _evaluator, 'train the classifier that grades course D, on labelled pictures', ['dlcv_gan evaluator iclevr evaluator.safetensors'])
     p.add_argument('data', metavar='DIR', help='i-CLEVR, drawn or real, or any other labelled folder')

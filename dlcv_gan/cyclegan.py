@@ -112,4 +112,4 @@ def build_cyclegan(size: int = 256, # side of the pictures, a multiple of 4, at 
 
 _examples = lambda game: {name: (getattr(game, name), torch.zeros(1, 3, 256, 256)) for name in ('ab', 'ba', 'd_a', 'd_b')}
 r0_cyclegan = System('R0.CycleGAN', 'cyclegan', 'CycleGAN, horses to zebras and back', build_cyclegan, _examples,
-                     DG(1, 1, players=('discriminators', 'generators')), lr=2e-4, bs=1, rounds=250_000)
+                     DG(1, 1, players=('discriminators', 'generators')), lr=2e-4, bs=1, rounds=250_000, size=256, sides=('A', 'B'))

@@ -768,3 +768,4 @@ class System:
     rounds: int # real batches of the printed run
     size: int = 64 # side of the printed pictures
     labels: int = 0 # label columns that condition it; 0: unconditional
+    sides: tuple[str, ...] = () # two heaps that it learns from at once, as their folders end: ('A', 'B'); (): one heap

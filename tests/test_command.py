@@ -319,3 +319,19 @@ def test_course_d_from_scenes_to_hand_in(tmp_path):
     assert sorted(p.name for p in (tmp_path/'handin'/'test').iterdir()) == sorted(f'{i}.png' for i in range(32))
     assert {'test.png', 'new_test.png', 'metrics.json'} <= {p.name for p in (tmp_path/'handin').iterdir()}
     assert 'no evaluator' in refused('lab7', tmp_path/'run', '--exams', tmp_path/'iclevr', '--evaluator', tmp_path/'none.pth', '--out', tmp_path/'x')
+
+
+def test_a_translator_learns_from_two_folders_and_translates(tmp_path):
+    data, run = tmp_path/'h', tmp_path/'run'
+    done('draw', 'horse2zebra', data, '--n', 4, '--test', 6, '--size', 32)
+    done('train', 'cyclegan', '--data', data, '--size', 32, '--width', 2, '--set', 'blocks=1', '--bs', 2, '--rounds', 3, '--d', 2, '--g', 1, '--out', run)
+    done('train', '--out', run, '--resume', '--rounds', 5)
+    text = done('translate', run, '--to', 'b', '--out', tmp_path/'zebras')
+    assert 'had nothing been done' in text and len(list((tmp_path/'zebras').iterdir())) == 6 and (tmp_path/'zebras.png').exists()
+    assert '5 pictures' not in text and '7 pictures' in done('translate', run, '--to', 'a')
+    done('sample', run, '--n', 2)
+    assert 'translate' in refused('score', run)
+    assert 'trainA' in refused('train', 'cyclegan', '--data', data/'trainA', '--size', 32, '--out', tmp_path/'other')
+
+
+def test_only_translators_translate(vae): assert 'does not translate' in refused('translate', vae)
