@@ -211,8 +211,8 @@ def _coat(x, y, f, zebra, weights, phases, hu, lower):
     "Colour of the hide at each pixel, (1, 3, h, w), before any light falls on it."
     total = sum(weights)
     if zebra:
-        wobble = .20*np.sin(7*x + 3*y + 6.28*f.wobble) + .16*np.sin(5*x - 9*y + 12.6*f.wobble)
-        phase = sum(w*p for w, p in zip(weights, phases))/total + wobble + f.wobble
+        wobble = .16*np.sin(7*x + 3*y + 6.28*f.wobble) + .12*np.sin(5*x - 9*y + 12.6*f.wobble)
+        phase = sum(w*p for w, p in zip(weights, phases))/total + wobble
         share = .50 + .05*f.stripes + .07*np.sin(3.1*x + 4.3*y + 9*f.wobble)
         share = share - (weights[0]/total)*.75*smoothstep((y + .615)/.09) # the belly is white
         black = _stripes(phase, np.maximum(share, 0))
@@ -295,7 +295,7 @@ def _animal(c, mask, px, py, f, zebra, scale, gx, gy, light, pixel):
     trunk, neck, along, head, hu, hv = _body(x, y, s, f)
     phases = _phases(x, y, s, along, hu, hv)
     if zebra:
-        black = np.maximum(_stripes(phases[1] + .36*np.sin(5*x) + f.wobble, .5), smoothstep((bristle + .013)/.012))[:, None]
+        black = np.maximum(_stripes(phases[1], .5), smoothstep((bristle + .013)/.012))[:, None]
         lay(bristle, _WHITE[:, None, None] + black*(_DARK - _WHITE)[:, None, None], .80 + .2*strands(way, 330.) - .15)
     else: lay(fall, mane, .75*strands(way, 170.))
     def ear(shift, lean, dim):
