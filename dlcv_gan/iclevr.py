@@ -72,7 +72,7 @@ def build_strong_cgan(size: int = 64, # side of the pictures: 32, 64 or 128
                       objective: Objective = hinge, # the adversarial terms
                       penalty: Callable | None = None, # added to D's loss
                       spectral: bool = True, # spectral norm in D
-                      weight: float = 1., # of the objects' term
+                      weight: float = 24., # of the objects' term: of a mean over 24 questions it makes their sum
                      ) -> ACGAN: # conditional, with an auxiliary head
     "The mended game of this notebook: DCGAN nets, hinge, spectral norm, a second head for the objects."
     generator = DCGANGenerator(size, width, nz, embed=nn.Linear(labels, 100), embedded=100)
