@@ -104,7 +104,7 @@ def test_hw4_bad_rows_are_named_or_skipped(tmp_path, rows, says):
 
 def test_hw4_row_and_picture_must_match_both_ways(tmp_path):
     hw4(tmp_path, ['a.png,0,1', 'b.png,0,1'], write=['a.png'])
-    fails(read_hw4, tmp_path, says=['train.csv, line 3', "'b.png'", 'Put the picture back'])
+    fails(read_hw4, tmp_path, says=['train.csv, line 3', "'b.png'", 'Put it back'])
     dot(tmp_path/'train'/'c.png')
     (tmp_path/'train.csv').write_text('image_name,Bangs,Smiling\na.png,0,1\n')
     fails(read_hw4, tmp_path, says=['c.png', 'no row in', 'train.csv'])
