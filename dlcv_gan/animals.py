@@ -5,18 +5,16 @@
 # %% auto #0
 __all__ = ['ACTIONS', 'PLACES', 'animal_factors', 'draw_animals', 'write_horse2zebra']
 
-# %% ../nbs/09b_animals.ipynb #994237bf
-import errno, json, os, shutil
-from concurrent.futures import ThreadPoolExecutor
+# %% ../nbs/09b_animals.ipynb #a6a346c2
 from math import atan2, cos, hypot, pi, sin
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 from fastprogress.fastprogress import progress_bar
-from PIL import Image
 
 from .draw import blank, coverage, ellipse, glow, paint, pixel_grid, shade, smoothstep, soft_union, to_uint8
+from .worlds import in_threads, picture_numbers, write_pictures, write_set
 
 # %% ../nbs/09b_animals.ipynb #a186e494
 ACTIONS = ['stand', 'walk', 'graze', 'look up', 'head alone']
@@ -30,12 +28,8 @@ def animal_factors(n: int, # pictures
                    home: int | None = None, # 0: mostly meadows, where horses live; 1: mostly savannas; all places alike where not given
                   ) -> dict[str, np.ndarray]: # name -> (n,) or, with one column for each of two animals, (n, 2); in [0, 1] or [-1, 1], `action` and `place` as indices
     "Everything that varies from picture to picture but the coat's kind: what `draw_animals` draws with the same arguments."
-    for name, value in dict(n=n, seed=seed, start=start).items():
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not 0 <= value < 2**63:
-            raise ValueError(f'{name} is {value!r}; give a whole number from 0 on')
     if home not in _HOMES: raise ValueError(f'home is {home!r}; give 0 (mostly meadows), 1 (mostly savannas) or None')
-    u = [np.random.Generator(np.random.Philox(key=[seed, i])).random(_UNIFORMS) for i in range(start, start + n)]
-    u = np.array(u, np.float32).reshape(n, _UNIFORMS)
+    u = picture_numbers(n, _UNIFORMS, seed, start).astype(np.float32)
     own, shared = u[:, :2*_PER_ANIMAL].reshape(n, 2, _PER_ANIMAL), iter(u[:, 2*_PER_ANIMAL:].T)
     column = iter(np.moveaxis(own, 2, 0))
     def both(low=0., high=1.): return low + (high - low)*next(column)
@@ -504,22 +498,10 @@ def draw_animals(n: int, # pictures
     coats, rows = np.broadcast_to(coats, n), {k: np.asarray(v).tolist() for k, v in f.items()}
     images, where = np.empty((n, size, size, 3), np.uint8), np.empty((n, size, size), np.uint8)
     def picture(i): images[i], where[i] = _draw({k: v[i] for k, v in rows.items()}, bool(coats[i]), size)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()) as pool:
-        list(pool.map(picture, range(n)))
+    in_threads(picture, range(n))
     return (images, where) if masks else images
 
-# %% ../nbs/09b_animals.ipynb #cc03c7eb
-def _write_animals(folder, first, n, size, seed, home, zebra):
-    "Draw pictures first .. first + n - 1 into `folder`, keeping those that are there; each is renamed into place when whole."
-    folder.mkdir(exist_ok=True)
-    for start in range(first, first + n, 64):
-        paths = [folder/f'{i:05d}.jpg' for i in range(start, min(start + 64, first + n))]
-        if all(p.exists() for p in paths): continue
-        for path, image in zip(paths, draw_animals(len(paths), seed, size, zebra, start, home)):
-            part = path.with_suffix('.part')
-            Image.fromarray(image).save(part, 'JPEG', quality=95, subsampling=0)
-            os.replace(part, path)
-
+# %% ../nbs/09b_animals.ipynb #132345b1
 def write_horse2zebra(root: str | Path, # the folder to make, such as 'horse2zebra'
                       trainA: int = 1067, # horses to train with, at least 1
                       trainB: int = 1334, # zebras to train with, at least 1
@@ -530,29 +512,20 @@ def write_horse2zebra(root: str | Path, # the folder to make, such as 'horse2zeb
                       progress: bool = True, # show a progress bar?
                      ) -> Path: # `root`
     "Draw two unpaired folders in the layout of course B, with the truth about the tests; whole or not at all, a killed run goes on where it stopped."
-    root, counts = Path(root), dict(trainA=trainA, testA=testA, trainB=trainB, testB=testB)
+    counts = dict(trainA=trainA, testA=testA, trainB=trainB, testB=testB)
     for name, n in counts.items():
         if not isinstance(n, int) or n < 1: raise ValueError(f'{name} is {n!r}; give a whole number, at least 1')
     draw_animals(0, seed, size) # says what is wrong with seed or size before anything is written
-    settings, made = dict(world='animals', **counts, size=size, seed=seed), root/'drawn.json'
-    if made.exists() and json.loads(made.read_text()) == settings: return root
-    if root.exists(): raise FileExistsError(f'{root} exists and is not this set of animals ({settings}); give another folder or remove it')
-    partial, first = root.with_name(root.name + '.partial'), 0
-    if partial.exists() and not ((partial/made.name).exists() and json.loads((partial/made.name).read_text()) == settings): shutil.rmtree(partial)
-    plan = []
+    plan, number = [], 0 # folder, first picture, how many, home, coat
     for name, n in counts.items():
         home = int(name[-1] == 'B')
-        plan.append((name, first, n, home, home))
-        if name[:4] == 'test': plan.append((f'truth{name[-1]}', first, n, home, 1 - home))
-        first += n
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-        (partial/made.name).write_text(json.dumps(settings))
+        plan.append((name, number, n, home, home))
+        if name[:4] == 'test': plan.append((f'truth{name[-1]}', number, n, home, 1 - home))
+        number += n
+    def fill(folder):
         for name, start, n, home, zebra in progress_bar(plan, display=progress, leave=False):
-            _write_animals(partial/name, start, n, size, seed, home, zebra)
-        os.replace(partial, root)
-    except OSError as e:
-        if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): raise
-        need = sum(n for _, _, n, _, _ in plan)*.6*size**2
-        raise OSError(e.errno, f'no space left for {root}: its pictures take about {need/1e6:.0f} MB. Free some and run again; it goes on from {partial}') from None
-    return root
+            (folder/name).mkdir(exist_ok=True)
+            paths = [folder/name/f'{i:05d}.jpg' for i in range(start, start + n)]
+            write_pictures(paths, lambda k, m: draw_animals(m, seed, size, zebra, start + k, home), step=64, quality=95, subsampling=0)
+    pictures = sum(n for _, _, n, _, _ in plan)
+    return write_set(root, dict(world='animals', **counts, size=size, seed=seed), 'animals', pictures, pictures*.6*size**2, fill)

@@ -5,32 +5,24 @@
 # %% auto #0
 __all__ = ['sample_tags', 'anime_factors', 'draw_anime', 'tag_lines', 'write_anime', 'write_wishes']
 
-# %% ../nbs/08_anime.ipynb #6cbee091
-import csv, difflib, errno, json, os, shutil
-from concurrent.futures import ThreadPoolExecutor
+# %% ../nbs/08_anime.ipynb #54d51475
+import csv, difflib
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 from fastprogress.fastprogress import progress_bar
-from PIL import Image
 
 from .data import ANIME_TAGS, EYES, HAIR
 from .draw import (band, blank, box, capsule, circle, coverage, ellipse, glow, outline, paint, pixel_grid, polygon, pose,
                            shade, smoothstep, soft_union, to_uint8)
+from .game import write_atomic
+from .worlds import in_threads, picture_numbers, write_pictures, write_set
 
 # %% ../nbs/08_anime.ipynb #55035bf1
 _UNIFORMS = 128 # a face's random numbers: two decide its tags, the others the drawing
 _HAIR_SHARE = np.cumsum([5, 6, 6, 6, 7, 8, 9, 10, 12, 10, 11, 10])/100 # in the order of HAIR
 _EYES_SHARE = np.cumsum([6, 7, 6, 6, 9, 8, 12, 12, 11, 11, 12])/100 # in the order of EYES
-
-def _streams(n, seed, start):
-    for name, value in dict(n=n, seed=seed, start=start).items():
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not 0 <= value < 2**63:
-            raise ValueError(f'{name} is {value!r}; give a whole number from 0 on')
-    out = np.empty((n, _UNIFORMS))
-    for i in range(n): out[i] = np.random.Generator(np.random.Philox(key=[seed, start + i])).random(_UNIFORMS)
-    return out
 
 def _one_hot(hair, eyes):
     out = np.zeros((len(hair), len(ANIME_TAGS)), np.uint8)
@@ -43,7 +35,7 @@ def sample_tags(n: int, # faces
                 start: int = 0, # number of the first face: faces start .. start + n - 1
                ) -> np.ndarray: # (n, 23) uint8 of 0 and 1: one hair colour and one eye colour a row, columns as in `ANIME_TAGS`
     "Colours of hair and eyes, common and rare ones; face i's depend on (seed, i) only."
-    u = _streams(n, seed, start)
+    u = picture_numbers(n, _UNIFORMS, seed, start)
     return _one_hot(np.searchsorted(_HAIR_SHARE[:-1], u[:, 0], 'right'), np.searchsorted(_EYES_SHARE[:-1], u[:, 1], 'right'))
 
 # %% ../nbs/08_anime.ipynb #9568a7e2
@@ -89,7 +81,7 @@ def anime_factors(n: int, # faces
                   start: int = 0, # number of the first face
                  ) -> dict[str, np.ndarray]: # name -> (n,): words for kinds, bool, or numbers in [0, 1] or [-1, 1]
     "All that varies from face to face and is not a tag; `draw_anime` draws from these."
-    columns = iter(_streams(n, seed, start)[:, 2:].T)
+    columns = iter(picture_numbers(n, _UNIFORMS, seed, start)[:, 2:].T)
     def flat(low=0., high=1.): return (low + (high - low)*next(columns)).astype(np.float32)
     def hill(): return ((next(columns) + next(columns) + next(columns))*2/3 - 1).astype(np.float32)
     def true(share): return next(columns) < share
@@ -548,8 +540,7 @@ def draw_anime(n: int, # faces
     def block(first):
         part = slice(first, first + _BLOCK)
         images[part] = _draw({k: v[part] for k, v in nuisance.items()}, labels[part], size)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()) as pool:
-        list(pool.map(block, range(0, n, _BLOCK)))
+    in_threads(block, range(0, n, _BLOCK))
     return images, labels
 
 # %% ../nbs/08_anime.ipynb #dbe7e087
@@ -602,19 +593,7 @@ def tag_lines(n: int, # faces
         lines.append(f'{start + i},' + '\t'.join(f'{t}:{int(10**(4*pen.random()))}' for t in tags) + end)
     return lines, states[:, 0], states[:, 1]
 
-# %% ../nbs/08_anime.ipynb #eca0df7b
-def _write_faces(folder, n, size, seed, bar):
-    "Draw faces into `folder`, keeping those that are there; each is renamed into place when whole."
-    folder.mkdir(exist_ok=True)
-    for start in range(0, n, 256):
-        paths = [folder/f'{i}.jpg' for i in range(start, min(start + 256, n))]
-        if not all(p.exists() for p in paths):
-            for path, image in zip(paths, draw_anime(len(paths), seed, size, start=start)[0]):
-                part = path.with_suffix('.part')
-                Image.fromarray(image).save(part, 'JPEG', quality=95, subsampling=0)
-                os.replace(part, path)
-        bar.update(start + len(paths))
-
+# %% ../nbs/08_anime.ipynb #480e3a65
 def write_anime(root: str | Path, # the folder to make, such as 'anime'
                 n: int, # faces, at least 1
                 seed: int = 0, # of faces and tags
@@ -622,34 +601,22 @@ def write_anime(root: str | Path, # the folder to make, such as 'anime'
                 progress: bool = True, # show a progress bar?
                ) -> Path: # `root`
     "Draw a set of tagged faces in the layout of course C; whole or not at all, and a killed run goes on where it stopped."
-    root, settings = Path(root), dict(world='anime', n=n, seed=seed, size=size)
+    settings = dict(world='anime', n=n, seed=seed, size=size)
     if not isinstance(n, int) or isinstance(n, bool) or n < 1: raise ValueError(f'n is {n!r}; give a whole number, at least 1')
     draw_anime(0, seed, size) # says what is wrong with seed or size before anything is written
-    made = root/'drawn.json'
-    if made.exists() and json.loads(made.read_text()) == settings: return root
-    if root.exists():
-        raise FileExistsError(f'{root} exists and is not this set of faces ({settings}); give another folder or remove it')
-    partial = root.with_name(root.name + '.partial')
-    old = partial/made.name
-    if partial.exists() and not (old.exists() and json.loads(old.read_text()) == settings): shutil.rmtree(partial)
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-        old.write_text(json.dumps(settings))
+    def fill(folder):
         bar = progress_bar(range(n), display=progress, leave=False)
         bar.update(0)
-        _write_faces(partial/'faces', n, size, seed, bar)
-        (partial/'tags_clean.csv').write_bytes('\n'.join([*tag_lines(n, seed)[0], '']).encode())
+        (folder/'faces').mkdir(exist_ok=True)
+        paths = [folder/'faces'/f'{i}.jpg' for i in range(n)]
+        write_pictures(paths, lambda k, m: draw_anime(m, seed, size, start=k)[0], told=bar.update, quality=95, subsampling=0)
+        (folder/'tags_clean.csv').write_bytes('\n'.join([*tag_lines(n, seed)[0], '']).encode())
         labels = sample_tags(n, seed)
-        with open(partial/'truth.csv', 'w', newline='', encoding='utf-8') as file:
+        with open(folder/'truth.csv', 'w', newline='', encoding='utf-8') as file:
             out = csv.writer(file, lineterminator='\n')
             out.writerow(['id', 'hair', 'eyes'])
             out.writerows([i, HAIR[row[:len(HAIR)].argmax()], EYES[row[len(HAIR):].argmax()]] for i, row in enumerate(labels))
-        os.replace(partial, root)
-    except OSError as e:
-        if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): raise
-        raise OSError(e.errno, f'no space left for {root}: {n} faces take about {n*.8*size**2/1e6:.0f} MB. '
-                               f'Free some and run again; it goes on from {partial}') from None
-    return root
+    return write_set(root, settings, 'faces', n, n*.8*size**2, fill)
 
 # %% ../nbs/08_anime.ipynb #c9265aa9
 def write_wishes(path: str | Path, # the file to write, such as 'testing_text.txt'; an older one is replaced
@@ -659,14 +626,10 @@ def write_wishes(path: str | Path, # the file to write, such as 'testing_text.tx
     "Write conditions as course C does: `id,<colour> hair <colour> eyes` in either order, a fifth without one half."
     path, lines = Path(path), []
     if not isinstance(n, int) or isinstance(n, bool) or n < 1: raise ValueError(f'n is {n!r}; give a whole number, at least 1')
-    _streams(0, seed, 0) # says what is wrong with the seed
+    picture_numbers(0, _UNIFORMS, seed) # says what is wrong with the seed
     for i in range(1, n + 1):
         hair, eyes, swapped, half = _pen(seed, i, page=2).random(4)
         parts = [f'{HAIR[int(hair*len(HAIR))]} hair', f'{EYES[int(eyes*len(EYES))]} eyes'][::-1 if swapped < .4 else 1]
         lines.append(f"{i},{' '.join(parts[:1 if half < .2 else 2])}")
-    part = path.with_name(path.name + '.part')
-    with open(part, 'wb') as file:
-        file.write('\n'.join(lines).encode())
-        file.flush(); os.fsync(file.fileno())
-    os.replace(part, path)
+    write_atomic(path, lambda file: file.write('\n'.join(lines).encode()))
     return path

@@ -5,18 +5,17 @@
 # %% auto #0
 __all__ = ['ATTRIBUTES', 'sample_attributes', 'face_factors', 'draw_faces', 'write_hw4']
 
-# %% ../nbs/07_faces.ipynb #6cbee091
-import csv, difflib, errno, json, os, shutil
-from concurrent.futures import ThreadPoolExecutor
+# %% ../nbs/07_faces.ipynb #54d51475
+import csv, difflib
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 from fastprogress.fastprogress import progress_bar
-from PIL import Image
 
 from .draw import (band, blank, box, capsule, circle, coverage, ellipse, glow, outline, paint, per_picture, pixel_grid, pose,
                            shade, smoothstep, soft_intersection, soft_union, to_uint8)
+from .worlds import in_threads, picture_numbers, write_pictures, write_set
 
 # %% ../nbs/07_faces.ipynb #7b5840f4
 ATTRIBUTES = ['Bangs', 'Big_Lips', 'Black_Hair', 'Blond_Hair', 'Brown_Hair', 'Heavy_Makeup', 'High_Cheekbones', 'Male', 'Mouth_Slightly_Open',
@@ -27,18 +26,12 @@ _COLUMN = {name: i for i, name in enumerate(ATTRIBUTES)}
 # %% ../nbs/07_faces.ipynb #24fc71b8
 _UNIFORMS = 128 # a picture's random numbers: the first 16 decide attributes, the others nuisances
 
-def _streams(n, seed, start):
-    for name, value in dict(n=n, seed=seed, start=start).items():
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not 0 <= value < 2**63:
-            raise ValueError(f'{name} is {value!r}; give a whole number from 0 on')
-    return np.stack([np.random.Generator(np.random.Philox(key=[seed, i])).random(_UNIFORMS) for i in range(start, start + n)]) if n else np.empty((0, _UNIFORMS))
-
 def sample_attributes(n: int, # faces
                       seed: int = 0, # together with a face's number it decides everything random about it
                       start: int = 0, # number of the first face: faces start .. start + n - 1
                      ) -> np.ndarray: # (n, 13) uint8 of 0 and 1, columns as in `ATTRIBUTES`
     "Attributes with about the real set's shares; face i's depend on (seed, i) only."
-    u = _streams(n, seed, start)[:, :16]
+    u = picture_numbers(n, _UNIFORMS, seed, start)[:, :16]
     out = np.zeros((n, len(ATTRIBUTES)), np.uint8)
     male, smile = u[:, 0] < .42, u[:, 1] < .48
     def put(name, is_on): out[:, _COLUMN[name]] = is_on
@@ -77,7 +70,7 @@ def face_factors(n: int, # faces
                  start: int = 0, # number of the first face
                 ) -> dict[str, np.ndarray]: # name -> (n,) or (n, 3); in [0, 1] or [-1, 1] unless the name says otherwise
     "The nuisances of the faces that `draw_faces` draws with the same arguments: what varies and is not an attribute."
-    columns = iter(_streams(n, seed, start)[:, 16:].T)
+    columns = iter(picture_numbers(n, _UNIFORMS, seed, start)[:, 16:].T)
     def flat(low=0., high=1.): return (low + (high - low)*next(columns)).astype(np.float32)
     def hill(spread=1.): return ((next(columns) + next(columns) + next(columns))*2/3 - 1).astype(np.float32)*np.float32(spread)
     def true(share): return next(columns) < share
@@ -447,22 +440,15 @@ def draw_faces(n: int, # faces
     def block(first):
         part = slice(first, first + _BLOCK)
         images[part] = _draw({k: v[part] for k, v in nuisance.items()}, labels[part], size)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()) as pool:
-        list(pool.map(block, range(0, n, _BLOCK)))
+    in_threads(block, range(0, n, _BLOCK))
     return images, labels
 
 # %% ../nbs/07_faces.ipynb #213ef491
 def _write_split(folder, first, n, size, seed, bar):
-    "Draw pictures first .. first + n - 1 into `folder`, keeping those that are there; each is renamed into place when whole."
+    "Pictures first .. first + n - 1 in `folder`, and the table beside it."
     folder.mkdir(exist_ok=True)
-    for start in range(first, first + n, 256):
-        paths = [folder/f'{i:05d}.png' for i in range(start, min(start + 256, first + n))]
-        if not all(p.exists() for p in paths):
-            for path, image in zip(paths, draw_faces(len(paths), seed, size, start=start)[0]):
-                part = path.with_suffix('.part')
-                Image.fromarray(image).save(part, 'PNG', compress_level=1)
-                os.replace(part, path)
-        bar.update(start - first + len(paths))
+    paths = [folder/f'{i:05d}.png' for i in range(first, first + n)]
+    write_pictures(paths, lambda k, m: draw_faces(m, seed, size, start=first + k)[0], told=bar.update, compress_level=1)
     labels = sample_attributes(n, seed, first)
     with open(folder.with_suffix('.csv'), 'w', newline='', encoding='utf-8') as f:
         out = csv.writer(f, lineterminator='\n')
@@ -478,27 +464,14 @@ def write_hw4(root: str | Path, # the folder to make, such as 'hw4_data'
               progress: bool = True, # show a progress bar?
              ) -> Path: # `root`
     "Draw a set of faces in the layout of course A; whole or not at all, and a killed run goes on where it stopped."
-    root, settings = Path(root), dict(world='faces', n_train=n_train, n_test=n_test, size=size, seed=seed)
+    settings = dict(world='faces', n_train=n_train, n_test=n_test, size=size, seed=seed)
     for name in ('n_train', 'n_test'):
         if not isinstance(settings[name], int) or settings[name] < 1: raise ValueError(f'{name} is {settings[name]!r}; give a whole number, at least 1')
     draw_faces(0, seed, size) # says what is wrong with seed or size before anything is written
-    made = root/'drawn.json'
-    if made.exists() and json.loads(made.read_text()) == settings: return root
-    if root.exists(): raise FileExistsError(f'{root} exists and is not this set of faces ({settings}); give another folder or remove it')
-    partial = root.with_name(root.name + '.partial')
-    if partial.exists() and not ((partial/made.name).exists() and json.loads((partial/made.name).read_text()) == settings): shutil.rmtree(partial)
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-        (partial/made.name).write_text(json.dumps(settings))
+    def fill(folder):
         for split, first, n in (('train', 0, n_train), ('test', n_train, n_test)):
             bar = progress_bar(range(n), display=progress, leave=False)
             bar.comment = split
             bar.update(0)
-            _write_split(partial/split, first, n, size, seed, bar)
-        os.replace(partial, root)
-    except OSError as e:
-        if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): raise
-        need = (n_train + n_test) * 2.2 * size**2
-        raise OSError(e.errno, f'no space left for {root}: {n_train + n_test} faces take about {need/1e6:.0f} MB. Free some and run again; '
-                               f'it goes on from {partial}') from None
-    return root
+            _write_split(folder/split, first, n, size, seed, bar)
+    return write_set(root, settings, 'faces', n_train + n_test, (n_train + n_test) * 2.2 * size**2, fill)

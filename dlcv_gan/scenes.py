@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['OBJECTS', 'scene_factors', 'draw_scenes', 'draw_increments', 'write_iclevr']
 
-# %% ../nbs/09_scenes.ipynb #58ccf7ac
-import difflib, errno, json, os, shutil
-from concurrent.futures import ThreadPoolExecutor
+# %% ../nbs/09_scenes.ipynb #ec2ad7b5
+import difflib, json
 from pathlib import Path
 
 import numpy as np
 from fastprogress.fastprogress import progress_bar
-from PIL import Image
+
+from .worlds import in_threads, picture_numbers, write_pictures, write_set
 
 # %% ../nbs/09_scenes.ipynb #c8520c9a
 _SHAPES = ('cube', 'sphere', 'cylinder')
@@ -25,13 +25,6 @@ _ALBEDO = np.square(np.float32(list(_COLOURS.values()))/255) # light is added up
 # %% ../nbs/09_scenes.ipynb #63da541f
 _PLACES, _TRIES = 3, 40 # places in a scene, draws for each
 _STREAM = 64 + 2*_PLACES*_TRIES
-
-def _streams(n, seed, start):
-    for name, value in dict(n=n, seed=seed, start=start).items():
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not 0 <= value < 2**63:
-            raise ValueError(f'{name} is {value!r}; give a whole number from 0 on')
-    rows = [np.random.Generator(np.random.Philox(key=[seed, i])).random(_STREAM) for i in range(start, start + n)]
-    return np.array(rows).reshape(n, _STREAM)
 
 def _places(u):
     "Spots (n, places) across and away from the camera: of its draws each place takes the first that is far from those before it."
@@ -53,7 +46,7 @@ def scene_factors(n: int, # scenes
                   start: int = 0, # number of the first scene
                  ) -> dict[str, np.ndarray]: # name -> (n,) from -1 to 1, or (n, 3) for what each place has; `turn` is 0 to 1
     "The nuisances of the scenes that `draw_scenes` draws with the same arguments: camera, light, floor, and the three places."
-    u = _streams(n, seed, start)[:, 32:]
+    u = picture_numbers(n, _STREAM, seed, start)[:, 32:]
     flat = iter((2*u[:, :16] - 1).astype(np.float32).T)
     names = 'pitch distance pan light_side light_height brightness floor warmth'.split()
     across, away = _places(u[:, 32:].reshape(n, _PLACES, _TRIES, 2))
@@ -62,7 +55,7 @@ def scene_factors(n: int, # scenes
 
 def _sampled(n, seed, start):
     "Three objects in the order in which they appear, (n, 3), and how many a single picture shows."
-    u = _streams(n, seed, start)[:, :32]
+    u = picture_numbers(n, _STREAM, seed, start)[:, :32]
     return np.argsort(u[:, 1:25], axis=1)[:, :_PLACES], 1 + (3*u[:, 0]).astype(int)
 
 # %% ../nbs/09_scenes.ipynb #6a0f1734
@@ -310,8 +303,7 @@ def _drawn(factors, slots, size):
     def block(first):
         part = slice(first, first + step)
         images[part] = _draw({k: v[part] for k, v in factors.items()}, slots[part], size, fine)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()) as pool:
-        list(pool.map(block, range(0, len(slots), step)))
+    in_threads(block, range(0, len(slots), step))
     return images
 
 def draw_scenes(n: int, # scenes
@@ -362,22 +354,14 @@ def _conditions(n, seed):
             found[split].append([OBJECTS[k] for k in hand])
     return found
 
-def _write_pictures(folder, n, seed, size, bar):
-    "Three pictures a scene, keeping those that are there; each is renamed into place when whole. Answers what train.json says."
+def _write_scenes(folder, n, seed, size, bar):
+    "Three pictures a scene; answers what train.json says of them."
     folder.mkdir(exist_ok=True)
-    def save(path, image):
-        Image.fromarray(image).save(path.with_suffix('.part'), 'PNG', compress_level=3)
-        os.replace(path.with_suffix('.part'), path)
-    chosen, train = _sampled(n, seed, 0)[0], {}
-    for first in range(0, n, 32):
-        count = min(32, n - first)
-        paths = [folder/f'CLEVR_train_{i:06d}_{k}.png' for i in range(first, first + count) for k in range(_PLACES)]
-        if not all(p.exists() for p in paths):
-            images = draw_increments(count, seed, size, start=first)[0]
-            with ThreadPoolExecutor(2) as pool: list(pool.map(save, paths, images.reshape(-1, *images.shape[2:])))
-        for j, path in enumerate(paths): train[path.name] = [OBJECTS[k] for k in chosen[first + j//_PLACES, :j % _PLACES + 1]]
-        bar.update(first + count)
-    return train
+    paths = [folder/f'CLEVR_train_{i:06d}_{k}.png' for i in range(n) for k in range(_PLACES)]
+    def draw(first, m): return draw_increments(m//_PLACES, seed, size, start=first//_PLACES)[0].reshape(m, *size, 3)
+    write_pictures(paths, draw, step=32*_PLACES, told=lambda done: bar.update(done//_PLACES), compress_level=3)
+    chosen = _sampled(n, seed, 0)[0]
+    return {path.name: [OBJECTS[k] for k in chosen[j//_PLACES, :j % _PLACES + 1]] for j, path in enumerate(paths)}
 
 def write_iclevr(root: str | Path, # the folder to make
                  n: int = 6003, # scenes, at least 1; three pictures each
@@ -387,29 +371,16 @@ def write_iclevr(root: str | Path, # the folder to make
                  progress: bool = True, # show a progress bar?
                 ) -> Path: # `root`
     "Draw a set of scenes in the layout of course D; whole or not at all, and a killed run goes on where it stopped."
-    root, size = Path(root), _pixels(size)
+    size = _pixels(size)
     settings = dict(world='scenes', n=n, seed=seed, size=list(map(int, size)), n_conditions=n_conditions)
     for name, most in (('n', 10**6), ('n_conditions', 96)):
         if not isinstance(settings[name], int) or not 1 <= settings[name] <= most:
             raise ValueError(f'{name} is {settings[name]!r}; give a whole number from 1 to {most}')
-    _streams(0, seed, 0) # says what is wrong with the seed before anything is written
-    partial = root.with_name(root.name + '.partial')
-    def is_ours(folder): return (folder/'drawn.json').exists() and json.loads((folder/'drawn.json').read_text()) == settings
-    if is_ours(root): return root
-    if root.exists(): raise FileExistsError(f'{root} exists and is not this set ({settings}); give another folder or remove it')
-    if partial.exists() and not is_ours(partial): shutil.rmtree(partial)
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-        (partial/'drawn.json').write_text(json.dumps(settings))
+    picture_numbers(0, _STREAM, seed) # says what is wrong with the seed before anything is written
+    def fill(folder):
         bar = progress_bar(range(n), display=progress, leave=False)
         bar.update(0)
-        train = _write_pictures(partial/'iclevr', n, seed, size, bar)
+        train = _write_scenes(folder/'iclevr', n, seed, size, bar)
         for name, table in dict(objects=_INDEX, train=train, **_conditions(n_conditions, seed)).items():
-            (partial/f'{name}.json').write_text(json.dumps(table))
-        os.replace(partial, root)
-    except OSError as e:
-        if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): raise
-        need = 3*n*size[0]*size[1]*.35
-        raise OSError(e.errno, f'no space left for {root}: {3*n} pictures take about {need/1e6:.0f} MB. Free some and run again; '
-                               f'it goes on from {partial}') from None
-    return root
+            (folder/f'{name}.json').write_text(json.dumps(table))
+    return write_set(root, settings, 'pictures', 3*n, 3*n*size[0]*size[1]*.35, fill)

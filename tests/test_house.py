@@ -12,8 +12,8 @@ sys.path.insert(0, str(ROOT/'tools'))
 from api import read_module  # noqa: E402
 
 # The only arrows between library modules, each one paid for by what it saves.
-LIBRARY = {'faces': {'draw'}, 'animals': {'draw'}, # pictures are drawn with the kit
-           'anime': {'draw', 'data'}, # and the order of the anime tags is the reader's
+LIBRARY = {'faces': {'draw', 'worlds'}, 'animals': {'draw', 'worlds'}, 'scenes': {'worlds'}, # pictures are drawn with the kit, sets are written as one
+           'anime': {'draw', 'worlds', 'data', 'game'}, # and the order of the anime tags is the reader's, a single file is the learner's
            'view': {'game'}, 'metrics': {'game'}, # files are written as the learner writes them: whole or not at all
            'residual': {'nets'}, # its discriminators have the same heads
            'scores': {'data', 'game'}} # what a course grades: pictures in the nets' range, drawn by a game
