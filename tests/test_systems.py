@@ -17,8 +17,6 @@ PRINTED = {
     ('R1.ACGAN', 'discriminator'): [2432, 51_264, 204_928, 819_456, 3_277_312, 8193, 8193],
 }
 
-PAIRS = {'R0.CycleGAN'} # learn from two heaps at once
-
 
 @pytest.mark.parametrize('name, net', PRINTED)
 def test_layers_are_the_printed_ones(name, net):
@@ -68,7 +66,7 @@ def test_every_system_plays_a_round_with_its_own_schedule(name):
     game = system.build(size=32, width=4)
     labels = torch.eye(system.labels)[torch.arange(8) % system.labels] if system.labels else None
     heap = lambda: Batches(torch.rand(8, 3, 32, 32) * 2 - 1, labels, bs=4, device='cpu')
-    dls = DataLoaders(Unpaired(heap(), heap()) if name in PAIRS else heap(), device='cpu')
+    dls = DataLoaders(Unpaired(heap(), heap()) if system.sides else heap(), device='cpu')
     learn = GameLearner(dls, game, system.schedule, lr=system.lr, precision='fp32')
     with learn.no_bar(), learn.no_logging(): learn.fit_rounds(2)
     assert learn.rounds == 2 and learn.sample(3, y=None if labels is None else labels[:3]).shape == (3, 3, 32, 32)
