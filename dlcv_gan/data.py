@@ -382,6 +382,7 @@ def _read_json(path, kind, what):
     class Named(list): pass
     try: value = json.loads(Path(path).read_text(encoding='utf-8-sig'), object_pairs_hook=Named)
     except ValueError as e: raise ValueError(f'{path}: is not JSON ({e}). Unpack the file again.') from None
+    except RecursionError: raise ValueError(f'{path}: is not JSON of ours (it is nested without end). Unpack the file again.') from None
     if isinstance(value, Named) != (kind is dict) or not isinstance(value, list) or not value:
         raise ValueError(f'{path}: is not {what}. Give the file that came with the course.')
     return list(value)
@@ -396,10 +397,13 @@ def _object_names(path):
 
 def _many_hot(wish, names):
     "(zeros and ones, None) of a list of names, or (None, what is wrong with it)."
-    if not isinstance(wish, list) or not wish: return None, f'{wish!r} is not a list of objects'
+    if type(wish) is not list: return None, f'{wish!r} is not a list of objects'
+    if not wish: return None, 'it names no object'
     for o in wish:
-        if o not in names: return None, f'no object is called {o!r}{_nearest(str(o), names)}'
+        if not isinstance(o, str): return None, f'{o!r} is not a name'
+        if o not in names: return None, f'no object is called {o!r}{_nearest(o, names)}'
         if wish.count(o) > 1: return None, f'{o!r} stands in it twice'
+    if len(wish) > 3: return None, f'it names {len(wish)} objects, a scene has three at most'
     return [n in wish for n in names], None
 
 # %% ../nbs/00_data.ipynb #b6ef74ca
@@ -489,6 +493,7 @@ class Pictures:
     attributes: list = field(default_factory=list) # a names of label columns
     names: list = field(default_factory=list) # n file names
     skipped: list = field(default_factory=list) # what was left out on the way, one sentence each
+    side: float = None # shorter side of the pictures before they were resized, pixels, median; None: not known
 
     def __len__(self): return len(self.images)
     def tensor(self,
@@ -503,17 +508,18 @@ class Pictures:
             return (x,) if self.labels is None else (x, torch.tensor(self.labels[i], dtype=torch.float32))
         if not isinstance(i, slice): i = np.asarray(i) if len(i) else np.zeros(0, int)
         return Pictures(self.images[i], None if self.labels is None else self.labels[i], self.attributes,
-                        [self.names[j] for j in np.arange(len(self))[i]] if self.names else [], self.skipped)
+                        [self.names[j] for j in np.arange(len(self))[i]] if self.names else [], self.skipped, self.side)
     def with_attributes(self,
                         attributes: list, # names of label columns
                        ) -> 'Pictures': # views of the same images
         "The same pictures with these label columns only, in this order; ValueError suggests the nearest name for an unknown one."
-        for a in attributes:
+        for i, a in enumerate(attributes):
+            if a in attributes[:i]: raise ValueError(f'The attribute {a!r} is asked for twice. Name each column once.')
             if a not in self.attributes:
                 hint = _nearest(a, self.attributes) if self.attributes else ' (these pictures have no labels)'
                 raise ValueError(f'No attribute is called {a!r}{hint}. Give names from .attributes.')
         columns = [self.attributes.index(a) for a in attributes]
-        return Pictures(self.images, self.labels[:, columns], list(attributes), self.names, self.skipped)
+        return Pictures(self.images, self.labels[:, columns], list(attributes), self.names, self.skipped, self.side)
 
 # %% ../nbs/00_data.ipynb #663dbc35
 def _cache_home(root, cache):
@@ -563,7 +569,7 @@ def _too_full(folder, need, e=None):
                    'Make room, choose a smaller size, or pass cache=<a folder with room>')
 
 # %% ../nbs/00_data.ipynb #b2348f77
-def _build(folder, n, load, size, names, progress, on_bad, about):
+def _build(folder, n, load, size, names, progress, on_bad, about, sides):
     "Build a cache beside its place and rename it there: in full or not at all."
     temp, need, rejects = folder.with_suffix('.building'), n*size*size*3 + 4096, _Rejects(on_bad)
     shutil.rmtree(temp, ignore_errors=True)     # what a killed run left
@@ -575,7 +581,8 @@ def _build(folder, n, load, size, names, progress, on_bad, about):
                              lambda i, e: rejects(names[i], f'cannot be decoded ({type(e).__name__}: {e})', 'Replace or delete it'))
         if not kept: raise ValueError(f'{names[0]}: not one of {n} pictures can be decoded. Look at the files.')
         with open(temp/'about.json', 'w', encoding='utf-8') as f:
-            json.dump(dict(about, kept=kept, skipped=rejects.reasons), f); f.flush(); os.fsync(f.fileno())
+            side = float(np.median(list(sides.values()))) if sides else None
+            json.dump(dict(about, kept=kept, skipped=rejects.reasons, side=side), f); f.flush(); os.fsync(f.fileno())
         if folder.exists(): shutil.rmtree(folder)   # unreadable, or it would have been used
         os.replace(temp, folder)
     except OSError as e:
@@ -592,8 +599,8 @@ def _open_cache(folder, size):
     except (OSError, ValueError, KeyError): return None
 
 # %% ../nbs/00_data.ipynb #e618ba4f
-def _cached(n, load, key, names, root, size, crop, cache, on_bad, progress):
-    "The one door to pixels: open the cache of this key, or build it; returns (images, kept, skipped)."
+def _cached(n, load, key, names, root, size, crop, cache, on_bad, progress, sides=None):
+    "The one door to pixels: open the cache of this key, or build it; returns (images, kept, skipped, side). `load` fills `sides`."
     if not (isinstance(size, int) and size > 0):
         raise ValueError(f'size is {size!r}. Give the side of the square pictures in pixels, such as 64.')
     _fit(Image.new('RGB', (1, 1)), 1, crop)     # a misspelt crop is told before anything is decoded
@@ -603,13 +610,13 @@ def _cached(n, load, key, names, root, size, crop, cache, on_bad, progress):
     folder = home/f'{digest}-{size}'
     if _open_cache(folder, size) is None:
         with _locked(home/f'{folder.name}.lock'):
-            if _open_cache(folder, size) is None: _build(folder, n, load, size, names, progress, on_bad, about)
+            if _open_cache(folder, size) is None: _build(folder, n, load, size, names, progress, on_bad, about, sides)
     images, about = _open_cache(folder, size)
     rejects = _Rejects(on_bad)
     if about['skipped'] and on_bad == 'raise':
         raise ValueError(f"{about['skipped'][0]}. Replace or delete the picture, or pass on_bad='skip'.")
     rejects.reasons = about['skipped']
-    return images, about['kept'], rejects.close(root)
+    return images, about['kept'], rejects.close(root), about.get('side')
 
 def cache_pictures(listing: Listing, # what a reader returned
                    size: int = 64, # side of the square pictures, pixels
@@ -624,13 +631,16 @@ def cache_pictures(listing: Listing, # what a reader returned
     base = os.path.commonpath([os.path.dirname(f) for f in files])
     names = [f[len(base):].lstrip(os.sep).replace(os.sep, '/') for f in files]
     stats = [os.stat(f) for f in files]
+    sides = {}
     def load(i):
-        with Image.open(files[i]) as picture: return _fit(_rgb(picture), size, crop)
+        with Image.open(files[i]) as picture:
+            sides[i] = min(picture.size)
+            return _fit(_rgb(picture), size, crop)
     key = [(n, s.st_size, s.st_mtime_ns) for n, s in zip(names, stats)]
-    images, kept, skipped = _cached(len(listing), load, key, [str(f) for f in listing.files], listing.root or base,
-                                    size, crop, cache, on_bad, progress)
+    images, kept, skipped, side = _cached(len(listing), load, key, [str(f) for f in listing.files], listing.root or base,
+                                          size, crop, cache, on_bad, progress, sides)
     labels = None if listing.labels is None else listing.labels[kept]
-    return Pictures(images, labels, listing.attributes, [names[i] for i in kept], listing.skipped + skipped)
+    return Pictures(images, labels, listing.attributes, [names[i] for i in kept], listing.skipped + skipped, side)
 
 # %% ../nbs/00_data.ipynb #0f1a4293
 def open_pictures(root, # a folder in any of the layouts above
@@ -643,6 +653,9 @@ def open_pictures(root, # a folder in any of the layouts above
                  ) -> Pictures: # FileNotFoundError says what was looked for
     "Recognise a folder's layout, read it, decode it once: course CSV, CelebA, anime faces, i-CLEVR, or plain pictures."
     root = _need(root, 'the data folder', 'Give the folder that you unpacked.')
+    if re.fullmatch('(train|test|truth)[AB]', split) and not _pictures_in(root/split):
+        raise FileNotFoundError(f"{root/split}: {'no pictures lie there' if (root/split).is_dir() else 'there is no such folder'}. "
+                                'Whoever translates learns from two folders of pictures: give the folder in which trainA and trainB lie.')
     if _celeba_file(root, _CELEBA_LISTS): read = read_celeba
     elif (root/'train.csv').is_file() or (root/'test.csv').is_file(): read = read_hw4
     elif any((root/f).is_file() for f in _TAG_FILES): read = read_anime
@@ -688,7 +701,7 @@ def from_torchvision(dataset, # a torchvision data set without transforms
         if not isinstance(picture, Image.Image): raise ValueError(f'gives {type(picture).__name__}, not a PIL picture')
         return _fit(_rgb(picture), size, crop)
     names = [f'{type(dataset).__name__} {i}' for i in range(len(dataset))]
-    images, kept, skipped = _cached(len(dataset), load, [repr(dataset), data], names, dataset.root, size, crop, cache, on_bad, progress)
+    images, kept, skipped, _ = _cached(len(dataset), load, [repr(dataset), data], names, dataset.root, size, crop, cache, on_bad, progress)
     return Pictures(images, None if labels is None else labels[kept], attributes, [names[i] for i in kept], skipped)
 
 # %% ../nbs/00_data.ipynb #fc484567
@@ -922,7 +935,18 @@ class Batches:
         if dataset is None and new.device == self.device and 'labels' not in kwargs: new._data = self._data
         return new
 
-# %% ../nbs/00_data.ipynb #7d938d55
+# %% ../nbs/00_data.ipynb #19eb1c38
+def _of_one_kind(a, b):
+    "Heaps of wildly different numbers or sizes are no task: the one is learned by heart, the other told by its blur."
+    n, m = len(a.dataset), len(b.dataset)
+    if max(n, m) > 20*min(n, m):
+        raise ValueError(f'the two heaps hold {n} and {m} pictures: the smaller one would be learned by heart. Give at most 20 times as many of the one as of the other.')
+    if not (isinstance(a.dataset, Pictures) and isinstance(b.dataset, Pictures) and a.dataset.side and b.dataset.side): return
+    (small, large), size = sorted((a.dataset.side, b.dataset.side)), a.dataset.images.shape[1]
+    if large >= 4*small and size >= 2*small:
+        raise ValueError(f'the pictures of the two heaps are {a.dataset.side:.0f} and {b.dataset.side:.0f} pixels a side: enlarged to {size}, the smaller ones '
+                         'would be told by their blur. Give pictures of similar size, or a size that none is enlarged to.')
+
 class Unpaired:
     "Two loaders dealt in step: batches (a, b) of items that do not belong together; an epoch is over when the longer heap is."
     def __init__(self,
@@ -932,6 +956,7 @@ class Unpaired:
         if a.bs != b.bs: raise ValueError(f'batches of {a.bs} and {b.bs}; give both loaders the same bs')
         if str(a.device) != str(b.device): raise ValueError(f'one loader serves on {a.device}, the other on {b.device}; give both the same device')
         if not (len(a) and len(b)): raise ValueError('a loader has no batches; give both at least one')
+        _of_one_kind(a, b)
         self.a, self.b, self.bs, self.dataset = a, b, a.bs, (a.dataset, b.dataset)
 
     def __len__(self): return max(len(self.a), len(self.b))

@@ -214,6 +214,17 @@ def test_real_celeba_head(tmp_path):
     assert len(listing) == 10 and len(listing.attributes) == 40
     values = np.array([line.split()[1:] for line in text.splitlines()[2:]], int)
     assert np.array_equal(listing.labels, (values + 1)//2)
+    assert '  ' in text.splitlines()[2] and ' -1' in text                 # uneven blanks are in the real file, not only in ours
+
+
+def test_real_rows_in_the_layout_of_celeba_hq(tmp_path):
+    "Two blanks after each name, its own file name, its own folder, the true number of rows."
+    count, names, *rows = real('list_attr_celeba.head.txt').read_text().splitlines()
+    for i in range(1, 11): dot(tmp_path/f'CelebA-HQ-img/{i:06d}.jpg')
+    text = '\n'.join([str(len(rows)), names, *(row.replace(' ', '  ', 1) for row in rows)])
+    (tmp_path/'CelebAMask-HQ-attribute-anno.txt').write_text(text)
+    listing = read_celeba(tmp_path, 'all')
+    assert np.array_equal(listing.labels, (np.array([row.split()[1:] for row in rows], int) + 1)//2) and listing.attributes == names.split()
 
 
 # --- folders and splits
@@ -312,6 +323,9 @@ def test_real_alphabetical_tags(tmp_path):
     text = real('alphabetical_tags.head.csv').read_text()
     got = tags(read_anime(anime(tmp_path, text, 'tags.csv', n=21), 'all'))
     assert len(got) == 21 and got['0'] == ['brown hair', 'red eyes'] and got['13'] == ['pink hair', 'blue eyes']
+    own = read_anime(anime(tmp_path/'own', text, 'alphabetical_tags.csv', n=21), 'all') # by its own name; its first line is `0,1,2`
+    assert tags(own) == got and text.startswith('0,1,2\n')
+    for line in text.splitlines()[1:]: assert set(line.split(',')[1:]) == set(got[line.split(',')[0]]) # either half first
 
 
 # --- lines of wishes
@@ -320,6 +334,7 @@ def test_real_testing_text():
     wishes = read_tag_lines(real('sample_testing_text.txt'))
     assert len(wishes) == 16 and wishes[0] == ('1', 'blue', 'blue') and wishes[7] == ('8', 'purple', 'aqua')
     assert wishes[4] == ('5', 'red', None) and wishes[6] == ('7', None, 'black') and wishes[-1] == ('16', 'orange', None)
+    assert not real('sample_testing_text.txt').read_bytes().endswith(b'\n')  # the real file lacks it
 
 
 @settings(max_examples=60, deadline=None)
@@ -388,7 +403,8 @@ def test_iclevr_faults(tmp_path):
     bad(['train.json', 'entry 4', 'CLEVR_train_000002_0', "'grey sphere'", "'gray sphere'"], scenes=SCENES | {'CLEVR_train_000002_0.png': ['grey sphere']})
     bad(['entry 1', 'twice'], scenes=SCENES | {first: ['red cube', 'red cube']})
     bad(['entry 1', 'not a list'], scenes=SCENES | {first: 'red cube'})
-    bad(['entry 1', 'not a list'], scenes=SCENES | {first: []})
+    bad(['entry 1', 'names no object'], scenes=SCENES | {first: []})
+    bad(['entry 1', 'names 4 objects'], scenes=SCENES | {first: OBJECTS[:4]})
     bad(['entry 2', 'already entry 1'], text=f'{{"{first}": ["red cube"], "{first}": ["gray cube"]}}')
     bad(['train.json', 'not JSON'], text=json.dumps(SCENES)[:-20])
     bad(['train.json', 'is not an object'], text='[["red cube"]]')
@@ -707,7 +723,7 @@ def tiny_mnist(folder, url):
     for part, n in (('train', 12), ('t10k', 5)):
         images, labels = rng.integers(0, 256, (n, 28, 28), np.uint8), (np.arange(n)%10).astype(np.uint8)
         for kind, array in (('images-idx3', images), ('labels-idx1', labels)):
-            data = gzip.compress(idx(array)); name = f'{part}-{kind}-ubyte.gz'
+            data = gzip.compress(idx(array), mtime=0); name = f'{part}-{kind}-ubyte.gz'
             (folder/name).write_bytes(data); resources.append((name, hashlib.md5(data).hexdigest()))
     return type('TinyMNIST', (MNIST,), dict(mirrors=[url], resources=resources))
 

@@ -1,13 +1,17 @@
 "Laws of the courses' scores: what counts as a hit, and files that hold evaluators."
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, strategies as st
 
+from dlcv_gan.anime import draw_anime
 from dlcv_gan.scores import Evaluator, count_faces, draws_accuracy, face_sheet, top_k_accuracy
 from dlcv_gan.game import Game
 
 torch.set_num_threads(1)
+CASCADE = Path(__file__).resolve().parents[2]/'shared'/'data'/'lbpcascade_animeface.xml'
 
 
 @st.composite
@@ -103,3 +107,12 @@ def test_the_sheet_is_the_course_s_figure(tmp_path):
     with pytest.raises(FileNotFoundError, match='lbpcascade'): count_faces(sheet, tmp_path/'none.xml')
     (tmp_path/'bad.xml').write_text('<opencv_storage></opencv_storage>')
     with pytest.raises(ValueError, match='no cascade'): count_faces(sheet, tmp_path/'bad.xml')
+
+
+def test_the_real_cascade_counts_faces_and_nothing_else():
+    "The course's own grader on the course's own figure: noise has no face, drawn anime faces are a pass."
+    pytest.importorskip('cv2')
+    if not CASCADE.exists(): pytest.skip(f'{CASCADE} is absent: the real sample files travel beside the repository')
+    noise, grey = np.random.default_rng(0).integers(0, 256, (25, 64, 64, 3), np.uint8), np.full((25, 64, 64, 3), 128, np.uint8)
+    for nothing in (noise, grey): assert count_faces(face_sheet(nothing), CASCADE) == []
+    for seed in range(3): assert 20 <= len(count_faces(face_sheet(draw_anime(25, seed, 64)[0]), CASCADE)) <= 25
