@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['figures', 'tag_part', 'parts', 'hair_and_eyes', 'write_sheet', 'translations', 'answers', 'hw3']
 
-# %% ../nbs/45_hw3.ipynb #c23ad025
+# %% ../nbs/45_hw3.ipynb #d6e35a82
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -145,10 +146,10 @@ def hw3(out: str | Path, # the folder to fill
     n_faces, n_animals, size = at_scale((128, 8, 32), (4000, 300, 64), (40_000, 1067, 64), scale=scale)
     size = handed_size(weights, 'cgan', size)
     say(f'pictures: {data or f"drawing {n_faces:,} faces"}, {horses or f"drawing {n_animals * 9 // 4:,} animals"}')
-    root = Path(data) if data else write_anime(out/'anime', n_faces, seed, size)
-    horses = Path(horses) if horses else write_horse2zebra(out/'horse2zebra', n_animals, n_animals * 5 // 4, 24, 28, at_scale(32, 64, 256, scale=scale), seed)
+    root = Path(data) if data else write_anime(out/'anime', n_faces, seed, size, sys.stderr.isatty())
+    horses = Path(horses) if horses else write_horse2zebra(out/'horse2zebra', n_animals, n_animals * 5 // 4, 24, 28, at_scale(32, 64, 256, scale=scale), seed, sys.stderr.isatty())
     wishes = wishes or read_tag_lines(write_wishes(out/'testing_tags.txt', 25, seed))
-    train, test = (open_pictures(root, split, size, on_bad) for split in ('train', 'test'))
+    train, test = (open_pictures(root, split, size, on_bad, progress=sys.stderr.isatty()) for split in ('train', 'test'))
     if train.labels is None or train.labels.shape[1] != len(HAIR) + len(EYES): raise ValueError(f'{root} has no tags of hair and eyes; give a folder with faces/ and tags_clean.csv')
     runs = train_parts(out, parts(root, horses, size, seed, scale, on_bad), weights, say)
     say('sheets and scores')

@@ -6,7 +6,8 @@
 __all__ = ['figures', 'parts', 'choose_attribute', 'colour_by', 'score', 'vae_figures', 'gan_figures', 'pairs', 'acgan_figures',
            'answers', 'hw4']
 
-# %% ../nbs/44_hw4.ipynb #c23ad025
+# %% ../nbs/44_hw4.ipynb #d6e35a82
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def parts(root: str | Path, # the folder of faces
     gan = at_scale(scale=scale,
         smoke=dict(width=4, nz=16, bs=16, rounds=12, lr=[1e-3], ema=.9), laptop=dict(width=16, nz=64, bs=32, rounds=1250, lr=[1e-3], ema=.98),
         full=dict(width=64, nz=128, bs=64, rounds=50_000, lr=[2e-4], ema=.999, best_every=1000))
-    found = dict(vae=dict(system='vae', **common, **vae, lr=[at_scale(2e-3, 2e-3, 1e-3, scale=scale)], one_cycle=True, set=['kl_weight=0.25']),
+    found = dict(vae=dict(system='vae', **common, **vae, lr=[at_scale(2e-3, 2e-3, 1e-3, scale=scale)], betas=[.9, .999], one_cycle=True, set=['kl_weight=0.25']),
                  gan=dict(system='gan-mended', **common, **gan, flip=True))
     if attribute: found['acgan'] = dict(system='acgan-mended', **common, **gan, flip=True, attributes=[attribute])
     return found
@@ -188,8 +189,8 @@ def hw4(out: str | Path, # the folder to fill
     n_train, n_test = at_scale((96, 40), (4000, 400), (40_000, 2_621), scale=scale)
     size = handed_size(weights, 'vae', at_scale(32, 64, 64, scale=scale))
     say(f'pictures: {data or f"drawing {n_train + n_test:,} faces"}')
-    root = data or write_hw4(out/'hw4_data', n_train, n_test, size, seed)
-    train, test = (open_pictures(root, split=split, size=size, on_bad=on_bad) for split in ('train', 'test'))
+    root = data or write_hw4(out/'hw4_data', n_train, n_test, size, seed, sys.stderr.isatty())
+    train, test = (open_pictures(root, split=split, size=size, on_bad=on_bad, progress=sys.stderr.isatty()) for split in ('train', 'test'))
     if len(train) < 64 or len(test) < 16: raise ValueError(f'{root} has {len(train)} training and {len(test)} test pictures; at least 64 and 16 are needed: add pictures')
     attribute = choose_attribute(train)
     runs = train_parts(out, parts(root, attribute, seed, scale, on_bad), weights, say)

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['WISHES', 'figures', 'fit_evaluator', 'sit_exam', 'exam_grade', 'face_task', 'parts', 'answers', 'lab7']
 
-# %% ../nbs/47_lab7.ipynb #c23ad025
+# %% ../nbs/47_lab7.ipynb #d6e35a82
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from .flow import Flow
 from .game import Game, at_scale, draw
 from .handin import claim, find_run, handed_size, read_history, scale_name, train_parts, write_page
 from .metrics import FeatureNet, asked_and_found
-from .runs import load_run
+from .runs import load_run, write_text
 from .scenes import write_iclevr
 from .scores import Evaluator, draws_accuracy, top_k_accuracy
 from .view import plot_curves, save_picture
@@ -117,7 +118,7 @@ def parts(scenes: str | Path, # i-CLEVR, or any folder in its layout
     flow = dict(flow, size=size, one_cycle=True, betas=[.9, .999], **common)
     return dict(cgan=dict(system='cgan-strong', data=str(scenes), size=size, **cgan, **common),
                 cnf=dict(system='cnf', data=str(scenes), **flow, **(dict(evaluator=str(evaluator)) if scale == 'full' else {})),
-                faces=dict(system='cnf-faces', data=str(faces), attributes=list(ATTRIBUTES), **flow))
+                cnf_faces=dict(system='cnf-faces', data=str(faces), attributes=list(ATTRIBUTES), **flow))
 
 # %% ../nbs/47_lab7.ipynb #f88b7dd5
 def answers(scores: dict, # what `lab7` measured
@@ -137,7 +138,7 @@ def answers(scores: dict, # what `lab7` measured
 
 figures = [*((f'{key}/{exam}.png', f'{name}: {exam}.json in file order') for key, name in (('exam_cgan', 'Conditional GAN'), ('exam_cnf', 'Flow')) for exam in ('test', 'new_test')),
            ('faces_conditions.png', 'Faces under three conditions and more, a wish a row'), ('faces_interpolation.png', 'Three pairs of real faces (the ends) and five faces between each'),
-           ('faces_moved.png', 'One real face (the middle), an attribute moved by -2 to 2 in each row'), ('cgan_curves.png', 'The conditional GAN while it learns'), ('cnf_curves.png', 'The flow on scenes while it learns')]
+           ('faces_moved.png', 'One real face (the middle), an attribute moved by -2 to 2 in each row'), ('cgan_curves.png', 'The conditional GAN while it learns'), ('cnf_curves.png', 'The flow on scenes while it learns'), ('cnf_faces_curves.png', 'The flow on faces while it learns')]
 
 # %% ../nbs/47_lab7.ipynb #c3173c01
 def lab7(out: str | Path, # the folder to fill
@@ -148,35 +149,36 @@ def lab7(out: str | Path, # the folder to fill
          scale: str | None = None, # 'smoke', 'laptop' or 'full'; None: what DLCV_GAN_SCALE says, else 'laptop'
          seed: int = 0, # of everything random
          on_bad: str = 'raise', # unreadable pictures or rows: 'raise', or 'skip' (counted and named)
-         weights: str | Path | None = None, # an earlier hand-in, or a folder with runs cgan, cnf, faces, used instead of training
+         weights: str | Path | None = None, # an earlier hand-in, or a folder with runs cgan, cnf, cnf_faces, used instead of training
          say=print, # where progress is told
         ) -> dict: # the scores, as in metrics.json
     "Course D: both exams by the GAN and by the flow, graded, the face task, metrics.json and index.html; goes on where a killed run stopped."
     out, scale, place = Path(out), scale_name(scale), lambda path: path and str(Path(path).resolve())
     if draws < 2: raise ValueError(f'--draws {draws}: one draw has no spread; give at least 2')
     judge, held_out = evaluator and Evaluator.load(evaluator), None # a wrong file is told first
-    if weights: [find_run(weights, part) for part in ('cgan', 'cnf', 'faces')]
+    if weights: [find_run(weights, part) for part in ('cgan', 'cnf', 'cnf_faces')]
     claim(out, dict(course='lab7', data=place(data), faces=place(faces), evaluator=place(evaluator), draws=draws, scale=scale, seed=seed, on_bad=on_bad, weights=place(weights)))
+    progress = sys.stderr.isatty()
     n_scenes, n_faces, side = at_scale((16, 96, 64), (3000, 6000, 64), (6003, 40_000, (240, 320)), scale=scale)
     say(f'pictures: {data or f"drawing {3 * n_scenes:,} scenes"}, {faces or f"drawing {n_faces:,} faces"}')
-    scenes = Path(data) if data else write_iclevr(out/'iclevr', n_scenes, seed, side)
+    scenes = Path(data) if data else write_iclevr(out/'iclevr', n_scenes, seed, side, progress=progress)
     for exam in ('test', 'new_test'): read_conditions(scenes/f'{exam}.json') # before anything is trained
-    faces = Path(faces) if faces else write_hw4(out/'faces', n_faces, max(32, n_faces // 10), at_scale(32, 32, 64, scale=scale), seed)
+    faces = Path(faces) if faces else write_hw4(out/'hw4_data', n_faces, max(32, n_faces // 10), at_scale(32, 32, 64, scale=scale), seed, progress)
     file = out/'evaluator.safetensors'
     if not judge and file.is_file() and (out/'evaluator.txt').is_file(): judge, held_out = Evaluator.load(file), float((out/'evaluator.txt').read_text())
     elif not judge:
         say('evaluator: a ResNet18')
-        judge, held_out = fit_evaluator(open_pictures(scenes, 'train', 64, on_bad), file, at_scale(1, 3, 10, scale=scale), seed, say)
-        (out/'evaluator.txt').write_text(str(held_out))
+        judge, held_out = fit_evaluator(open_pictures(scenes, 'train', 64, on_bad, progress=progress), file, at_scale(1, 3, 10, scale=scale), seed, say)
+        write_text(out/'evaluator.txt', str(held_out))
     runs = train_parts(out, parts(scenes, faces, place(evaluator) or file, seed, scale, on_bad), weights, say)
     say('exams and faces')
     scores = dict(source=str(data or 'drawn scenes'), scale=scale, seed=seed, evaluator=dict(held_out=held_out))
     for name in ('cgan', 'cnf'):
         scores[name] = sit_exam(load_run(runs[name]), scenes, out/f'exam_{name}', judge, draws, seed)
-        save_picture(plot_curves(read_history(runs[name])), out/f'{name}_curves.png')
-    size = handed_size(weights, 'faces', at_scale(32, 32, 64, scale=scale))
-    train, test = (open_pictures(faces, split, size, on_bad).with_attributes(list(ATTRIBUTES)) for split in ('train', 'test'))
-    scores['faces'] = face_task(load_run(runs['faces']), train, test, out, epochs=at_scale(1, 4, 8, scale=scale), seed=seed)
+    size = handed_size(weights, 'cnf_faces', at_scale(32, 32, 64, scale=scale))
+    train, test = (open_pictures(faces, split, size, on_bad, progress=progress).with_attributes(list(ATTRIBUTES)) for split in ('train', 'test'))
+    scores['faces'] = face_task(load_run(runs['cnf_faces']), train, test, out, epochs=at_scale(1, 4, 8, scale=scale), seed=seed)
+    for name, run in runs.items(): save_picture(plot_curves(read_history(run)), out/f'{name}_curves.png')
     scores['seconds'] = float(sum(read_history(run)['seconds'].max() for run in runs.values()))
     intro = f"{scores['source']}, scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training."
     say(f"done: {write_page(out, 'Course D: scenes to order, and faces', intro, answers(scores), figures, ('exam_cgan/test.png', 'exam_cnf/test.png'), scores)}")

@@ -108,7 +108,7 @@ def save_weights(learn: GameLearner, # whose game
     "The game's weights, and those of its moving average, as safetensors; atomically."
     games = {'game': learn.game, **({'ema': learn.ema.game} if hasattr(learn, 'ema') else {})}
     tensors = {f'{k}.{name}': t.detach().cpu().contiguous() for k, game in games.items() for name, t in game.state_dict().items()}
-    data = save(tensors, metadata=dict(format=FORMAT, kind=type(learn.game).__name__))
+    data = save(tensors, metadata=dict(format=FORMAT)) # one entry: several would stand in any order, and the same run would not give the same file
     write_atomic(file, lambda f: f.write(data))
 
 
@@ -296,7 +296,8 @@ def make_learner(settings: dict, # of a run
     cbs = [*([EMA(settings['ema'])] if settings['ema'] else []), *cbs]
     if settings['one_cycle']:
         top = np.array(lr if isinstance(lr, list) else [lr] * len(players))
-        cbs.append(ParamScheduler({'lr': combined_cos(.2, top / 10, top, top / 1000)}))
+        cycle = combined_cos(.2, top / 10, top, top / 1000)
+        cbs.append(ParamScheduler({'lr': lambda share: cycle(share).tolist()})) # plain numbers: a checkpoint with numpy's would not be read safely
     learn = GameLearner(dls, game, schedule, lr=tuple(lr) if isinstance(lr, list) else lr, opt_func=partial(adam, betas=tuple(settings['betas'])),
                         precision=settings['precision'], cbs=cbs)
     torch.manual_seed(seed + 1) # training's noise depends on the seed, not on how many numbers the nets' start took

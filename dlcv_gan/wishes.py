@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['figures', 'answers', 'anime']
 
-# %% ../nbs/46_wishes.ipynb #c23ad025
+# %% ../nbs/46_wishes.ipynb #d6e35a82
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from .view import plot_curves, save_picture
 
 # %% ../nbs/46_wishes.ipynb #19fb436b
 figures = [('wishes.png', 'The first wishes, a line each, five faces'), ('colours.png', 'One code: hair by rows, eyes by columns'), ('curves.png', 'The game while it learns'),
-           ('tags/samples.gif', 'The game from its first round to its last')]
+           ('cgan/samples.gif', 'The game from its first round to its last')]
 
 
 def answers(scores: dict, # what `anime` measured
@@ -46,15 +47,15 @@ def anime(text: str | Path, # testing_text.txt: `id,tags` a line
     "Course C: OUT/samples/sample_<id>_<1..5>.jpg for every line, metrics.json and index.html; goes on where a killed run stopped."
     wishes, out, scale, place = read_tag_lines(text), Path(out), scale_name(scale), lambda path: path and str(Path(path).resolve())
     if weights:
-        names = read_conditions_of(run := find_run(weights, 'tags'), 1) is not None and (run/'conditions.csv').read_text(encoding='utf-8').splitlines()[0].split(',')
+        names = read_conditions_of(run := find_run(weights, 'cgan'), 1) is not None and (run/'conditions.csv').read_text(encoding='utf-8').splitlines()[0].split(',')
         if names != ANIME_TAGS: raise ValueError(f'--weights {run}: this run is not conditioned on the 23 tags of hair and eyes; give one of t2i, acgan96 or cwgan-gp on tagged faces')
     claim(out, dict(course='anime', text=place(text), data=place(data), scale=scale, seed=seed, on_bad=on_bad, weights=place(weights)))
     n_faces, size = at_scale((128, 32), (4000, 64), (40_000, 64), scale=scale)
-    size, root = handed_size(weights, 'tags', size), Path(data) if data else None
+    size, root = handed_size(weights, 'cgan', size), Path(data) if data else None
     if not root and not weights:
         say(f'pictures: drawing {n_faces:,} faces')
-        root = write_anime(out/'anime', n_faces, seed, size)
-    run = train_parts(out, dict(tags=tag_part(root, size, seed, scale, on_bad)), weights, say)['tags']
+        root = write_anime(out/'anime', n_faces, seed, size, sys.stderr.isatty())
+    run = train_parts(out, dict(cgan=tag_part(root, size, seed, scale, on_bad)), weights, say)['cgan']
     game = load_run(run)
     files = write_samples(game, wishes, HAIR, EYES, out/'samples', seed=seed)
     save_picture(np.stack([np.asarray(Image.open(f)) for f in files[:40]]), out/'wishes.png', nrow=5)
@@ -65,7 +66,7 @@ def anime(text: str | Path, # testing_text.txt: `id,tags` a line
     scores = dict(source=str(data or 'drawn faces'), scale=scale, seed=seed, lines=len(wishes), samples=len(files),
                   without_hair=sum(hair is None for _, hair, _ in wishes), without_eyes=sum(eyes is None for _, _, eyes in wishes), seconds=float(read_history(run)['seconds'].max()))
     if root:
-        train, test = (open_pictures(root, split, size, on_bad) for split in ('train', 'test'))
+        train, test = (open_pictures(root, split, size, on_bad, progress=sys.stderr.isatty()) for split in ('train', 'test'))
         scores['tags'] = hair_and_eyes(game, train, test, at_scale(1, 4, 5, scale=scale), seed)
     intro = f"{len(files)} pictures for {len(wishes)} lines of {Path(text).name}, scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training."
     say(f"done: {out/'samples'}, {write_page(out, 'Course C: faces from tags', intro, answers(scores), figures, ('wishes.png', 'colours.png'), scores)}")
