@@ -387,7 +387,8 @@ def make_settings(flags: dict, # what was given: flag -> value, with underscores
                 schedule={k: flags[k] for k in SCHEDULE if k in flags}, bs=flags.get('bs', system.bs), lr=lr[0] if isinstance(lr, list) and len(lr) == 1 else lr,
                 betas=list(flags.get('betas', system.betas)), one_cycle=flags.get('one_cycle', False), best_every=flags.get('best_every', 0),
                 evaluator=str(Path(flags['evaluator']).resolve()) if 'evaluator' in flags else None, ema=flags.get('ema', 0.), precision=flags.get('precision', 'auto'), seed=flags.get('seed', 0), flip=flags.get('flip', False),
-                rotate=flags.get('rotate', 0.), attributes=flags.get('attributes'), on_bad=flags.get('on_bad', 'raise'), flags=flags)
+                rotate=flags.get('rotate', 0.), attributes=flags.get('attributes'), on_bad=flags.get('on_bad', 'raise'),
+                flags={k: str(v) if isinstance(v, Path) else v for k, v in flags.items()})
 
 
 def length(flags: dict, # what was given
