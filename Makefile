@@ -30,7 +30,7 @@ lab: .venv/.lab             ## the notebooks in JupyterLab
 docs: .venv/.ready          ## the site, in docs/_build/html
 	$(BIN)/python docs/build.py
 
-gpu: .venv/.ready           ## everything that wants a CUDA device: its tests, the bench, the full-scale assignment
+gpu: .venv/.ready           ## everything that wants a CUDA device: its tests, the bench, every course at full scale
 	bash tests/gpu
 
 bench: .venv/.ready         ## our learner against the bare loop, plain fp32 and fastai's GANLearner

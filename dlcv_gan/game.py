@@ -769,3 +769,4 @@ class System:
     size: int = 64 # side of the printed pictures
     labels: int = 0 # label columns that condition it; 0: unconditional
     sides: tuple[str, ...] = () # two heaps that it learns from at once, as their folders end: ('A', 'B'); (): one heap
+    betas: tuple[float, float] = (.5, .999) # decay of Adam's two moments; (0.5, 0.999) as in [DCGAN](https://arxiv.org/abs/1511.06434)

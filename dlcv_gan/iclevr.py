@@ -5,17 +5,18 @@
 # %% auto #0
 __all__ = ['r4_cgan', 'strong_cgan', 'R4Generator', 'R4Discriminator', 'build_cgan', 'build_strong_cgan']
 
-# %% ../nbs/16_iclevr.ipynb #79cb38a3
+# %% ../nbs/16_iclevr.ipynb #26422c65
 from typing import Callable
 
 import torch
-from torch import Tensor, nn
+from fastcore.meta import delegates
+from torch import nn
 
-from .acgan import ACGAN
+from .acgan import ACGAN, build_attribute_gan
 from .game import DG, System
 from .gan import GAN
 from .losses import Objective, hinge, non_saturating
-from .nets import DCGANDiscriminator, DCGANGenerator, Discriminator, Generator, PlaneDiscriminator
+from .nets import Discriminator, Generator, PlaneDiscriminator
 
 # %% ../nbs/16_iclevr.ipynb #d675c197
 def _doublings(size):
@@ -64,22 +65,21 @@ def build_cgan(size: int = 64, # side of the pictures: 32, 64 or 128
     "R4's conditional GAN."
     return GAN(R4Generator(size, width, nz, labels), R4Discriminator(size, width, labels), objective, penalty)
 
-# %% ../nbs/16_iclevr.ipynb #5deef4ca
+# %% ../nbs/16_iclevr.ipynb #f3a3af12
+@delegates(build_attribute_gan)
 def build_strong_cgan(size: int = 64, # side of the pictures: 32, 64 or 128
                       width: int = 64, # channels next to the pictures, in both nets
                       nz: int = 100, # length of the latent code
                       labels: int = 24, # label columns
+                      embedded: int = 100, # numbers that the condition becomes
                       objective: Objective = hinge, # the adversarial terms
-                      penalty: Callable | None = None, # added to D's loss
-                      spectral: bool = True, # spectral norm in D
-                      weight: float = 24., # of the objects' term: of a mean over 24 questions it makes their sum
+                      **kwargs, # the other arguments of `build_attribute_gan`
                      ) -> ACGAN: # conditional, with an auxiliary head
     "The mended game of this notebook: DCGAN nets, hinge, spectral norm, a second head for the objects."
-    generator = DCGANGenerator(size, width, nz, embed=nn.Linear(labels, 100), embedded=100)
-    return ACGAN(generator, DCGANDiscriminator(size, width, norm=None, attributes=labels, spectral=spectral), objective, penalty, weight=weight)
+    return build_attribute_gan(size, width, nz, labels, embedded, objective, **kwargs)
 
 _y = torch.zeros(1, 24)
 _nets = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz), _y), discriminator=(game.discriminator, torch.zeros(1, 3, 64, 64), _y))
 _heads = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz), _y), discriminator=(game.discriminator.heads, torch.zeros(1, 3, 64, 64)))
-r4_cgan = System('R4.CGAN', 'cgan', 'conditional GAN on i-CLEVR, 24 objects', build_cgan, _nets, DG(1, 4), lr=2e-4, bs=128, rounds=28_000, labels=24)
+r4_cgan = System('R4.CGAN', 'cgan', 'conditional GAN on i-CLEVR, 24 objects', build_cgan, _nets, DG(1, 4), lr=2e-4, bs=128, rounds=28_000, labels=24, betas=(.5, .99))
 strong_cgan = System('R4.CGAN-strong', 'cgan-strong', 'conditional GAN on i-CLEVR with an auxiliary head, hinge and spectral norm', build_strong_cgan, _heads, DG(1, 1), lr=2e-4, bs=128, rounds=60_000, labels=24)

@@ -11,6 +11,7 @@ from typing import Callable
 
 import torch
 import torch.nn.functional as F
+from fastcore.meta import delegates
 from PIL import Image
 from torch import Tensor
 
@@ -25,18 +26,19 @@ def build_t2i(size: int = 64, # side of the pictures: a multiple of 8
               blocks: int = 16, # residual blocks of the generator
               depth: int = 2, # residual blocks a level of the discriminator
               nz: int = 100, # length of the latent code
-              attributes: int = 23, # label columns
+              labels: int = 23, # label columns
               objective: Objective = non_saturating, # the adversarial terms
               penalty: Callable | None = None, # added to D's loss
               spectral: bool = False, # spectral norm in D
-              weight: float = 1/25, # of the tags' summed questions beside the adversarial term; the report's 25:1
+              weight: float = 1/25, # of one question beside the adversarial term; the report's 25:1
              ) -> ACGAN: # with SRResNet nets
     "R0's game from tags to 64x64 faces."
-    generator = SRResNetGenerator(size, width, blocks, nz, attributes)
-    discriminator = TagsDiscriminator(size, max(1, width // 2), depth, attributes, spectral)
-    return ACGAN(generator, discriminator, objective, penalty, weight=weight * attributes)
+    generator = SRResNetGenerator(size, width, blocks, nz, labels)
+    discriminator = TagsDiscriminator(size, max(1, width // 2), depth, labels, spectral)
+    return ACGAN(generator, discriminator, objective, penalty, weight=weight)
 
 
+@delegates(build_t2i)
 def build_acgan96(size: int = 96, # side of the pictures: a multiple of 8
                   depth: int = 4, # residual blocks a level of the discriminator, two on the first
                   penalty: Callable | None = dragan(), # added to D's loss; None once spectral norm takes its place
@@ -51,9 +53,9 @@ def _examples(game, size):
     return dict(generator=(game.generator, torch.zeros(1, game.nz), y), discriminator=(game.discriminator.heads, x))
 
 r0_t2i = System('R0.T2I', 't2i', 'SRResNet ACGAN from 23 tags to 64x64 anime faces', build_t2i, lambda game: _examples(game, 64),
-                DG(1, 3), lr=2e-4, bs=64, rounds=50_000, labels=23)
+                DG(1, 3), lr=2e-4, bs=64, rounds=50_000, labels=23, betas=(.5, .9))
 r2_acgan96 = System('R2.ACGAN96', 'acgan96', 'SRResNet ACGAN with DRAGAN from 23 tags to 96x96 anime faces', build_acgan96,
-                    lambda game: _examples(game, 96), DG(1, 1), lr=2e-4, bs=64, rounds=50_000, size=96, labels=23)
+                    lambda game: _examples(game, 96), DG(1, 1), lr=2e-4, bs=64, rounds=50_000, size=96, labels=23, betas=(.5, .9))
 
 # %% ../nbs/14_tags.ipynb #dcd9f53a
 def tag_conditions(wishes: list, # (id, hair or None, eyes or None) a line, as from `read_tag_lines`

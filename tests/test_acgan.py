@@ -43,10 +43,10 @@ def test_only_the_mover_gets_gradients():
 
 
 @given(st.floats(0, 50), st.integers(1, 5))
-def test_a_head_that_knows_nothing_pays_log_two_times_the_weight(weight, a):
+def test_a_head_that_knows_nothing_pays_log_two_for_every_question(weight, a):
     game = small(weight=weight)
     y = (torch.arange(6)[:, None] % 2).float().expand(6, a)
-    assert game.attributes(torch.zeros(6, a), y).item() == pytest.approx(weight * math.log(2), rel=1e-5)
+    assert game.attributes(torch.zeros(6, a), y).item() == pytest.approx(weight * a * math.log(2), rel=1e-5)
     assert game.attributes((y - .5) * 200, y).item() == pytest.approx(0, abs=1e-5)
     with pytest.raises(ValueError, match='reward'): small(weight=-1.)
 

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from dlcv_gan.command import load_run, main, make_parser, objectives, penalties
+from dlcv_gan.command import main, make_parser
+from dlcv_gan.runs import load_run, objectives, penalties
 
 SMALL = ['--size', '32', '--width', '4', '--nz', '16', '--bs', '8']
 ENV = {**os.environ, 'PYTHONWARNINGS': 'ignore', 'MPLBACKEND': 'agg', 'OMP_NUM_THREADS': '1'}
@@ -309,16 +310,45 @@ def test_horses_and_zebras_are_drawn(tmp_path):
     assert counts == dict(trainA=4, trainB=5, testA=6, testB=7, truthA=6, truthB=7)
 
 
-@pytest.mark.slow
-def test_course_d_from_scenes_to_hand_in(tmp_path):
-    done('draw', 'scenes', tmp_path/'iclevr', '--n', 12, '--size', 64)
-    done('train', 'cgan', '--data', tmp_path/'iclevr', '--size', 32, '--width', 4, '--nz', 8, '--bs', 8, '--rounds', 3, '--out', tmp_path/'run')
-    done('evaluator', tmp_path/'iclevr', tmp_path/'evaluator.safetensors', '--epochs', 1)
-    scores = json.loads(done('lab7', tmp_path/'run', '--exams', tmp_path/'iclevr', '--evaluator', tmp_path/'evaluator.safetensors', '--out', tmp_path/'handin', '--draws', 2, '--json'))
-    assert set(scores) == {'test', 'new_test'} and all(0 <= s['handed_in'] <= 1 for s in scores.values())
-    assert sorted(p.name for p in (tmp_path/'handin'/'test').iterdir()) == sorted(f'{i}.png' for i in range(32))
-    assert {'test.png', 'new_test.png', 'metrics.json'} <= {p.name for p in (tmp_path/'handin').iterdir()}
-    assert 'no evaluator' in refused('lab7', tmp_path/'run', '--exams', tmp_path/'iclevr', '--evaluator', tmp_path/'none.pth', '--out', tmp_path/'x')
+def test_an_evaluator_grades_a_run_and_chooses_its_best_weights(faces, tmp_path):
+    judge, run = tmp_path/'smiling.safetensors', tmp_path/'run'
+    code, out, err = call('evaluator', faces, judge, '--attributes', 'Smiling', '--epochs', 1)
+    assert code == 0 and 'unseen pictures' in err and 'Smiling' in err
+    flags = ['acgan-mended', '--data', faces, '--attributes', 'Smiling', *SMALL, '--ema', .5, '--rounds', 6, '--best-every', 2, '--out', run]
+    assert 'it knows 1 labels, the run has 2' in refused('train', *flags[:4], 'Smiling', 'Male', *SMALL, '--set', 'labels=2', '--best-every', 2, '--evaluator', judge, '--out', run)
+    done('train', *flags, '--evaluator', judge)
+    rows = (run/'scores.csv').read_text().splitlines()
+    assert rows[0] == 'round,score' and [int(r.split(',')[0]) for r in rows[1:]] == [2, 4, 6]
+    best, last = load_file(run/'best.safetensors'), load_file(run/'weights.safetensors')
+    game = load_run(run)
+    assert best.keys() == last.keys() and all(torch.equal(v, best[f'ema.{k}']) for k, v in game.state_dict().items())
+    assert 0 <= json.loads(done('score', run, '--n', 12, '--evaluator', judge, '--json'))['attribute_accuracy']['Smiling']['samples'] <= 1
+    assert 'asked for nothing' in refused('train', 'gan', '--data', faces, *SMALL, '--best-every', 2, '--evaluator', judge, '--out', tmp_path/'other')
+
+
+def test_one_cycle_rises_and_falls_and_survives_a_resume(faces, tmp_path):
+    "The rate is a function of the round: twelve rounds in one go, and six and six, end with the same weights."
+    common = ['vae', '--data', faces, *SMALL, '--one-cycle', '--betas', .9, .999, '--save-every', 3]
+    done('train', *common, '--rounds', 12, '--out', tmp_path/'whole')
+    command = [sys.executable, '-m', 'dlcv_gan.command', 'train', *map(str, common), '--rounds', '12', '--out', str(tmp_path/'killed')]
+    process = subprocess.Popen(command, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (tmp_path/'killed'/'checkpoint.pth').exists() and process.poll() is None: time.sleep(.005)
+    process.kill(); process.wait()
+    done('train', '--out', tmp_path/'killed', '--resume')
+    assert same(tmp_path/'killed', tmp_path/'whole')
+    assert '--betas' in refused('train', *common[:-4], '--betas', 1, .5, '--out', tmp_path/'wrong')
+
+
+def test_printed_moments_are_the_default():
+    from dlcv_gan.runs import make_settings
+    assert make_settings(dict(system='t2i', data='.'))['betas'] == [.5, .9] and make_settings(dict(system='cgan', data='.'))['betas'] == [.5, .99]
+    assert make_settings(dict(system='gan', data='.'))['betas'] == [.5, .999] and make_settings(dict(system='gan', data='.', betas=[0, .9]))['betas'] == [0, .9]
+
+
+def test_a_system_that_wraps_another_takes_its_settings(tmp_path):
+    "R2.ACGAN96 is R0.T2I with other defaults: whoever has a laptop makes it narrow with the same flags."
+    done('draw', 'anime', tmp_path/'anime', '--n', 24, '--size', 32)
+    done('train', 'acgan96', '--data', tmp_path/'anime', '--size', 32, '--width', 4, '--nz', 8, '--bs', 4, '--rounds', 2, '--set', 'blocks=1', '--set', 'depth=1', '--out', tmp_path/'run')
 
 
 def test_a_translator_learns_from_two_folders_and_translates(tmp_path):

@@ -132,7 +132,7 @@ def test_terms_of_both_players():
 @pytest.mark.parametrize('weight, tags', [(0., 23), (1/25, 23), (1/25, 1), (1., 5)])
 def test_the_weight_counts_summed_tags(weight, tags):
     "A head that knows nothing pays log 2 for each tag."
-    game = small(weight=weight, attributes=tags)
+    game = small(weight=weight, labels=tags)
     assert game.attributes(torch.zeros(4, tags), torch.ones(4, tags)).item() == pytest.approx(weight * tags * math.log(2), rel=1e-4, abs=1e-7)
 
 
