@@ -110,10 +110,11 @@ def build_dcgan(size: int = 64, # side of the pictures: 32, 64 or 128
                 penalty: Callable | None = None, # added to D's loss
                 clip: float | None = None, # clip D's weights (WGAN)
                 spectral: bool = False, # spectral norm in D
+                uniform: bool = False, # codes from [0, 1], as the report draws them; with it this game collapses to one picture (`18_tips`)
                ) -> GAN: # with R0's nets
     "R0's DCGAN with BatchNorm in both nets; under a gradient penalty D has none, because BatchNorm couples the samples that the penalty takes one by one."
     norm = nn.BatchNorm2d if penalty is None else None
-    return GAN(DCGANGenerator(size, width, nz), DCGANDiscriminator(size, width, norm=norm, spectral=spectral), objective, penalty, clip)
+    return GAN(DCGANGenerator(size, width, nz), DCGANDiscriminator(size, width, norm=norm, spectral=spectral), objective, penalty, clip, torch.rand if uniform else torch.randn)
 
 _examples = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz)), discriminator=(game.discriminator, torch.zeros(1, 3, 64, 64)))
 mended_gan = System('R1.GAN-mended', 'gan-mended', 'the GAN that 11_gan arrives at: DCGAN nets, spectral norm', build_gan, _examples, DG(1, 1), lr=2e-4, bs=64, rounds=50_000)

@@ -8,8 +8,8 @@ __all__ = ['FORMAT', 'BUILD', 'SCHEDULE', 'objectives', 'penalties', 'build_game
            'Stop', 'ProgressLine', 'polite_stop', 'scorer', 'KeepBest', 'make_learner', 'finish', 'train_run',
            'open_data', 'how_many', 'make_settings', 'length', 'start', 'go_on', 'score_run']
 
-# %% ../nbs/41_runs.ipynb #347bbe31
-import inspect, json, math, signal, sys, time
+# %% ../nbs/41_runs.ipynb #efe58b31
+import difflib, inspect, json, math, signal, sys, time
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from functools import partial
@@ -46,7 +46,8 @@ def penalties() -> dict: # name -> function that makes the penalty from its weig
 
 def _look_up(flag, name, known):
     "The thing of that name, or an error that lists the names."
-    if name not in known: raise ValueError(f'{flag} {name}: there is no such thing; choose from {", ".join(known)}')
+    near = difflib.get_close_matches(name, known, 1)
+    if name not in known: raise ValueError(f'{flag} {name}: there is no such thing; {f"did you mean {near[0]}? C" if near else "c"}hoose from {", ".join(known)}')
     return known[name]
 
 # %% ../nbs/41_runs.ipynb #ea411949
@@ -63,7 +64,8 @@ def build_game(system: System, # what to build
     if 'penalty' in options:
         make = _look_up('--penalty', options['penalty'], {'none': lambda *weight: None, **penalties()})
         options['penalty'] = make() if weight is None else make(weight)
-    return system.build(**options)
+    try: return system.build(**options)
+    except TypeError as e: raise ValueError(f'{system.name} cannot be built with {", ".join(f"{k}={v!r}" for k, v in options.items())} ({e}): give numbers where numbers are meant') from None
 
 
 def build_schedule(system: System, # whose players move
