@@ -53,7 +53,8 @@ def test_course_b_writes_its_two_sheets_as_the_grader_wants_them(course_b):
     out, scores = course_b
     for name in ('gan.png', 'cgan.png'): assert Image.open(out/name).size == (640, 480)
     assert scores['gan']['faces'] is None and 'Not counted' in dict(hw3.answers(scores))['Faces on gan.png']
-    assert set(scores['cyclegan']) == {'a to b', 'b to a'} and all(0 <= s['unchanged'] <= 1 for s in scores['cyclegan'].values())
+    assert set(scores['cyclegan']) == {'a to b', 'b to a'}
+    for s in scores['cyclegan'].values(): assert s['window']['error'] <= s['pixel']['error'] and s['window']['doing_nothing'] <= s['pixel']['doing_nothing']
     assert 0 <= scores['tags']['hair']['guessing'] <= 1 and (out/'index.html').exists()
 
 def test_answers_follow_the_numbers(course_b):
@@ -61,8 +62,9 @@ def test_answers_follow_the_numbers(course_b):
     scores['gan']['faces'], scores['cgan']['faces'], scores['real']['faces'] = 20, 19, 25
     text = dict(hw3.answers(scores))
     assert 'passed' in text['Faces on gan.png'] and 'wants 20' in text['Faces on cgan.png']
-    scores['cyclegan']['a to b'].update(error=.1, doing_nothing=.2)
-    assert 'nearer.' in dict(hw3.answers(scores))['Translation horse to zebra']
+    scores['cyclegan']['a to b'].update(window=dict(error=.1, doing_nothing=.2), pixel=dict(error=.2, doing_nothing=.1))
+    said = dict(hw3.answers(scores))['Translation horse to zebra']
+    assert '0.200 had nothing been done; nearer.' in said and said.endswith('not nearer.')
 
 def test_wrong_files_are_told_before_anything_is_trained(tmp_path):
     few = write_wishes(tmp_path/'few.txt', 24)
