@@ -208,6 +208,10 @@ def test_shuffling_inside_a_window_is_free_and_across_windows_is_not():
     halves = torch.cat([dark[..., :16], light[..., :16]], 3)
     assert window_error(halves, halves.flip(3), 8) > 1.5
 
+def test_windows_overlap_so_that_no_border_is_left_out():
+    x = torch.zeros(1, 3, 36, 36); y = x.clone(); y[..., -1] = 1
+    assert window_error(x, y, 8) > 0 and window_error(x.mT, y.mT, 8) > 0
+
 def test_shifted_stripes_are_right_and_grey_ones_are_not():
     truth, shifted, grey = bars(0), bars(2), torch.zeros(1, 3, 32, 32)
     assert window_error(shifted, truth) == 2 and window_error(grey, truth) == 1
