@@ -8,8 +8,9 @@ from fastai.data.core import DataLoaders
 from fastai.torch_core import set_seed
 from torch import nn
 
-from dlcv_gan.cyclegan import CycleGAN, build_cyclegan
-from dlcv_gan.data import Batches, Unpaired
+from dlcv_gan.animals import animal_factors, draw_animals
+from dlcv_gan.cyclegan import CycleGAN, build_cyclegan, window_error
+from dlcv_gan.data import Batches, Unpaired, to_float
 from dlcv_gan.game import EMA, GameLearner
 from dlcv_gan.nets import count_parameters
 from dlcv_gan.residual import ImagePool, PatchDiscriminator, ResNetGenerator
@@ -177,6 +178,59 @@ def test_what_changed_where_is_told_apart():
     assert table.on_animal.tolist() == [.5, 0] and table.beside.tolist() == [0, .25]
     assert table.error.tolist() == [0, .375] and table.idle.tolist() == [.25, .25]
     assert table.unchanged.tolist() == [False, True] and table.shifted.tolist() == [False, True]
+
+
+# --- an error that forgives what nobody can know ----------------------------------------------------------------------
+
+def bars(shift, n=32, period=4): # black and white bars, upright
+    x = ((torch.arange(n) + shift) % period < period//2).float()*2 - 1
+    return x.expand(1, 3, n, n).clone()
+
+@pytest.mark.parametrize('size', [32, 36])
+def test_windows_of_one_pixel_are_the_pixel_error(size):
+    x, y = torch.rand(3, 3, size, size), torch.rand(3, 3, size, size)
+    assert torch.allclose(window_error(x, y), (x - y).abs().mean((1, 2, 3)))
+
+@pytest.mark.parametrize('window', [2, 4, 7, 8, 32])
+def test_the_window_error_is_a_distance_between_the_pixels_and_their_means(window):
+    x, y = heap(5, 0), heap(5, 1)*.5
+    means = lambda v: nn.functional.avg_pool2d(v, window, max(1, window//2))
+    assert torch.equal(window_error(x, y, window), window_error(y, x, window)) and not window_error(x, x, window).any()
+    aligned = nn.functional.avg_pool2d((x - y).abs(), window, max(1, window//2)).mean((1, 2, 3))
+    assert (window_error(x, y, window) <= aligned + 1e-6).all(), 'sorting can only bring values together'
+    assert (window_error(x, y, window) >= (means(x) - means(y)).abs().mean((1, 2, 3)) - 1e-6).all(), 'and not nearer than their means'
+
+def test_shuffling_inside_a_window_is_free_and_across_windows_is_not():
+    x = heap(2, 0)
+    inside = x.unflatten(2, (4, 8)).flip(3).flatten(2, 3).unflatten(3, (4, 8)).flip(4).flatten(3, 4)
+    assert window_error(x, x.flip(2, 3), 32).max() < 1e-6 and window_error(x, inside)[0] > .5
+    dark, light = torch.full((1, 3, 32, 32), -1.), torch.full((1, 3, 32, 32), 1.)
+    halves = torch.cat([dark[..., :16], light[..., :16]], 3)
+    assert window_error(halves, halves.flip(3), 8) > 1.5
+
+def test_windows_overlap_so_that_no_border_is_left_out():
+    x = torch.zeros(1, 3, 36, 36); y = x.clone(); y[..., -1] = 1
+    assert window_error(x, y, 8) > 0 and window_error(x.mT, y.mT, 8) > 0
+
+def test_shifted_stripes_are_right_and_grey_ones_are_not():
+    truth, shifted, grey = bars(0), bars(2), torch.zeros(1, 3, 32, 32)
+    assert window_error(shifted, truth) == 2 and window_error(grey, truth) == 1
+    assert window_error(shifted, truth, 8) == 0 and window_error(grey, truth, 8) == 1
+    assert window_error(.5*shifted, truth, 8) == .5 # faint stripes are half right
+
+def test_the_nearest_of_several_truths_counts():
+    y, truths = heap(4, 0), torch.stack([heap(4, 1), heap(4, 2), heap(4, 3)], 1)
+    for window in (1, 8):
+        each = torch.stack([window_error(y, t, window) for t in truths.unbind(1)])
+        assert torch.equal(window_error(y, truths, window), each.min(0).values)
+        assert not window_error(truths[:, 2], truths, window).any()
+
+def test_a_zebra_is_far_from_its_horse_in_every_coat():
+    f = animal_factors(6, 3)
+    x = to_float(draw_animals(6, size=32, zebra=1, factors=f))
+    coats = torch.stack([to_float(draw_animals(6, size=32, zebra=0, factors=f | dict(coat=0*f['coat'] + (k + .5)/8))) for k in range(8)], 1)
+    assert (window_error(x, coats, 4) > .02).all() and window_error(coats[:, 5], coats, 4).max() == 0
+    assert len(coats[0].unique(dim=0)) == 8, 'eight coats were drawn'
 
 half = """
 import sys; sys.path.insert(0, {tests!r})
