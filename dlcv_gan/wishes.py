@@ -67,7 +67,7 @@ def anime(text: str | Path, # testing_text.txt: `id,tags` a line
                   without_hair=sum(hair is None for _, hair, _ in wishes), without_eyes=sum(eyes is None for _, _, eyes in wishes), seconds=float(read_history(run)['seconds'].max()))
     if root:
         train, test = (open_pictures(root, split, size, on_bad, progress=sys.stderr.isatty()) for split in ('train', 'test'))
-        scores['tags'] = hair_and_eyes(game, train, test, at_scale(1, 4, 5, scale=scale), seed)
+        scores['tags'] = hair_and_eyes(game, train, test, at_scale(1, 8, 8, scale=scale), seed)
     intro = f"{len(files)} pictures for {len(wishes)} lines of {Path(text).name}, scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training."
     say(f"done: {out/'samples'}, {write_page(out, 'Course C: faces from tags', intro, answers(scores), figures, ('wishes.png', 'colours.png'), scores)}")
     return scores
