@@ -150,6 +150,25 @@ def test_pictures_of_a_batch_do_not_meet():
     assert torch.allclose(game.encode(x[:1], y[:1])[0], z[:1]) and torch.allclose(game.decode(z[:1], y[:1]), x[:1])
 
 
+def read_backwards(game, temperature=1., each=400):
+    "Draw under each of three conditions, read every drawing by Bayes' rule: how sure the flow is of its answers, and whether they are right."
+    y = torch.eye(3, dtype=torch.float64).repeat_interleave(each, 0)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        x = game.decode(game.latent(len(y), temperature).double(), y)
+        nats = torch.stack([game.encode(x, y.roll(k, 1))[1] for k in range(3)], 1) # the first column is the truth
+    return nats.softmax(1).amax(1), (nats.argmax(1) == 0).double()
+
+
+def test_read_backwards_it_is_as_sure_as_it_is_right():
+    "Bayes' rule on what a model has drawn itself is calibrated, whatever the model: this needs every condition's density to be exact."
+    sure, right = read_backwards(small())
+    error = (sure - right).std() / len(right) ** .5
+    assert .4 < right.mean() < .98 and abs(sure.mean() - right.mean()) < 4 * error
+    sure, right = read_backwards(small(), temperature=.5)
+    assert abs(sure.mean() - right.mean()) > 4 * (sure - right).std() / len(right) ** .5 # cooled drawings are not the model's
+
+
 class Stretch(nn.Module):
     "A flow whose cost is known in closed form: it multiplies every number by one scale."
     shape = (3, 8, 8)
