@@ -61,9 +61,9 @@ def javascript(body: str, *args):
 
 
 THEIRS = '''const game = new play.Game(args[0]);
-for (const c of args[1]) c === '.' ? game.next() : game.turn(c);
+const log = [...args[1]].map(c => c === '.' ? game.next() : game.turn(c));
 const x = game.sample(512, 7);
-return {log: game.log, x: [...x], covered: game.covered(x)};'''
+return {log, x: [...x], covered: game.covered(x)};'''
 
 
 def both(settings: dict, turns: int, **python):

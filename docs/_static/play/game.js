@@ -236,7 +236,6 @@ export class Game {
     this.steps = { D: 0, G: 0 };
     this.round = 0; // of the schedule
     this.queue = []; // who still moves on this round
-    this.log = []; // a row a turn: who moved, and its terms
   }
 
   fakes(n) { return forward(this.G, this.random.normals(n * this.settings.nz), n); }
@@ -249,8 +248,7 @@ export class Game {
   turn(player) { // one turn of one player, by the schedule or by hand; D takes a new batch, G takes none
     const s = this.settings, row = player === 'D' ? this.stepD(s) : this.stepG(s);
     this.steps[player]++;
-    this.log.push({ player, ...row });
-    return row;
+    return { player, ...row };
   }
 
   stepD(s) {
