@@ -152,3 +152,122 @@ def test_the_rain_is_a_function_of_seed_and_number():
 def test_a_seed_outside_is_refused():
     with pytest.raises(ValueError, match='4001'): Rain(WORLDS['ring'], seed=4001)
     with pytest.raises(ValueError, match='bs is 9'): Rain(WORLDS['ring'], bs=9)
+
+
+# ---- the page, in a real browser
+
+BUILT = SCRIPT.parents[2]/'_build'/'html' # `make docs` writes it
+HTML = '<!doctype html><html lang="en"{}><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>t</title><h1>Game</h1><div class="play" data-play></div><script type="module" src="_static/play/page.js"></script></html>'
+
+
+@contextlib.contextmanager
+def opened(tmp_path, theme='light', **context):
+    "The page under a sub-path, and what went wrong there: console errors, failed and foreign requests."
+    if not CHROMIUM: pytest.skip('no chromium on the PATH')
+    if not (site := tmp_path/'sub'/'path').exists():
+        shutil.copytree(STATIC/'play', site/'_static'/'play')
+        (site/'play.html').write_text(HTML.format(f' data-theme="{theme}"'), encoding='utf-8')
+    wrong = []
+    with served(tmp_path) as url, browser(**context) as made:
+        page = made.new_page()
+        page.set_default_timeout(120_000)
+        page.on('console', lambda m: wrong.append(m.text) if m.type in ('error', 'warning') and 'favicon' not in m.location.get('url', '') else None)
+        page.on('pageerror', lambda e: wrong.append(str(e)))
+        page.on('request', lambda r: wrong.append(r.url) if not r.url.startswith((url, 'data:', 'blob:')) else None)
+        page.goto(url + 'sub/path/play.html')
+        page.wait_for_selector('.play-start')
+        yield page
+    assert not wrong, wrong
+
+
+def pixels(page, name='stage'): return page.evaluate(f'document.querySelector("[data-plot={name}]").toDataURL()')
+
+
+def test_a_step_of_each_by_hand_is_pythons_step(tmp_path):
+    with opened(tmp_path, viewport=dict(width=1000, height=1200)) as page:
+        page.evaluate('document.querySelector("[data-play]").page.preset("The plain game", false)')
+        start = pixels(page)
+        page.click('.play-moves [data-do=D]')
+        after_d, fakes = pixels(page), page.evaluate('[...document.querySelector("[data-play]").page.fakes]')
+        page.click('.play-moves [data-do=G]')
+        after_g, x = pixels(page), page.evaluate('[...document.querySelector("[data-play]").page.game.sample(512, 0)]')
+        losses = page.evaluate('(c => [c.lossD.points, c.lossG.points].flat())(document.querySelector("[data-play]").page.curves)')
+        assert len({start, after_d, after_g}) == 3
+        assert page.inner_text('[data-count=steps]') == '1, 1' and page.inner_text('[data-count=images]') == '64'
+    ours = play_game(WORLDS['ring'])
+    assert np.allclose(fakes, ours.sample(256, seed=0).flatten(), atol=1e-6) # a step of D leaves the fakes where they were
+    with ours.no_bar(), ours.no_logging(): ours.fit_rounds(1)
+    assert np.allclose(x, ours.sample(512, seed=0).flatten(), atol=1e-6)
+    assert np.allclose(losses, ours.history[['discriminator.adversarial', 'generator.adversarial']].sum(axis=1), atol=1e-6)
+
+
+def test_it_plays_pauses_and_obeys_its_controls(tmp_path):
+    with opened(tmp_path, viewport=dict(width=1000, height=1200)) as page:
+        steps = lambda: page.evaluate('(g => g.steps.D + g.steps.G)(document.querySelector("[data-play]").page.game)')
+        assert steps() == 0 # nothing moves before it is asked to
+        page.click('.play-start')
+        page.wait_for_function('document.querySelector("[data-play]").page.game.steps.G > 3')
+        page.focus('.play-moves [data-do=play]')
+        page.keyboard.press('Enter')
+        at = steps()
+        page.wait_for_timeout(300)
+        assert steps() == at and 'Play' in page.inner_text('.play-moves [data-do=play]')
+        page.keyboard.press('d')
+        page.keyboard.press('g')
+        assert steps() == at + 2
+        page.keyboard.press('r')
+        assert steps() == 0
+        page.focus('[data-set=d]')
+        for _ in range(4): page.keyboard.press('ArrowRight')
+        page.select_option('[data-set=first]', 'g')
+        page.select_option('[data-set=objective]', 'hinge')
+        page.select_option('[data-set=penalty]', 'dragan')
+        said = page.text_content('.play-code')
+        assert 'DG(5, 1, first=\'g\')' in said and 'objective=hinge' in said and 'penalty=dragan(1)' in said
+        moved = page.evaluate('(p => Array.from({length: 7}, () => (p.turn(), p.past.at(-1))).join(""))(document.querySelector("[data-play]").page)')
+        assert moved == 'GDDDDDG'
+        ours = {}
+        exec(said, ours) # the lines that it offers are lines that run
+        assert ours['learn'].rounds == 100
+
+
+def test_every_preset_starts_and_stays_finite(tmp_path):
+    with opened(tmp_path, viewport=dict(width=1000, height=1200), reduced_motion='reduce') as page:
+        finite = page.evaluate('''() => { const p = document.querySelector("[data-play]").page, out = {};
+            for (const b of document.querySelectorAll("[data-preset]")) {
+              p.preset(b.dataset.preset, false);
+              for (let i = 0; i < 60; i++) p.turn();
+              p.look(); p.draw();
+              out[b.dataset.preset] = p.fakes.every(Number.isFinite) && b.getAttribute("aria-pressed") === "true";
+            } return out; }''')
+        assert len(finite) == 8 and all(finite.values()), finite
+
+
+@pytest.mark.parametrize('width', [360, 1200])
+@pytest.mark.parametrize('theme', ['light', 'dark'])
+def test_it_fits_is_labelled_and_can_be_read(tmp_path, width, theme):
+    with opened(tmp_path, theme, viewport=dict(width=width, height=800), has_touch=width < 500) as page:
+        if theme == 'dark': page.evaluate('document.body.style.background = "#121212"')
+        assert page.evaluate('document.documentElement.scrollWidth') <= width
+        assert page.evaluate('''[...document.querySelectorAll(".play button, .play input, .play select")]
+            .filter(e => !(e.labels?.length || e.textContent.trim() || e.ariaLabel)).map(e => e.outerHTML)''') == []
+        assert page.evaluate('[...document.querySelectorAll(".play canvas")].every(c => c.getAttribute("role") === "img" && c.ariaLabel)')
+        ids = page.evaluate('[...document.querySelectorAll("[id]")].map(e => e.id)')
+        assert len(ids) == len(set(ids))
+        small = page.evaluate('''[...document.querySelectorAll(".play button")].filter(b => b.offsetParent && b.offsetHeight < 36).map(b => b.textContent)''')
+        assert not small, f'{small}: too small for a finger'
+        faint = page.evaluate('''() => { // WCAG AA: text against the nearest painted background, 4.5 to 1
+            const rgb = s => s.match(/[\\d.]+/g).map(Number), light = s => rgb(s).slice(0, 3).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((a, v, i) => a + v * [.2126, .7152, .0722][i], 0);
+            const ground = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if ((rgb(c)[3] ?? 1) > .5) return c; } return "rgb(255,255,255)"; };
+            return [...document.querySelectorAll(".play *")].filter(e => e.offsetParent && !e.closest("[data-off]") && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(e => {
+              const [a, b] = [light(getComputedStyle(e).color), light(ground(e))].sort((x, y) => y - x); return [(a + .05) / (b + .05), e.outerHTML.slice(0, 80)]; }).filter(([r]) => r < 4.5); }''')
+        assert not faint, faint
+
+
+def test_the_built_page_holds_the_game(tmp_path):
+    if not (BUILT/'play.html').exists(): pytest.skip('build it with `make docs`')
+    shutil.copytree(BUILT, tmp_path/'sub'/'path')
+    for width in (360, 1200):
+        with opened(tmp_path, viewport=dict(width=width, height=800)) as page:
+            page.click('.play-moves [data-do=D]')
+            assert page.inner_text('[data-count=steps]') == '1, 0' and page.evaluate('document.documentElement.scrollWidth') <= width

@@ -3,13 +3,14 @@ import { Game, DEFAULTS, WORLDS, OBJECTIVES, PENALTIES, moves, realBatch } from 
 
 // Each preset teaches one thing; the sentence says what to see.
 const PRESETS = {
-  'The plain game': [{}, 'D learns where real points are, G follows its arrows. It works, nearly: the fakes <b>chase one another round the ring</b> and smear across the gaps. No mode stays won for long.'],
-  'The mended game': [{ penalty: 'r1', weight: .1, lrD: 3e-3, lrG: 3e-3 }, 'The same game, but D pays for being steep at real points (R1). The background grows <b>soft</b>, the fakes settle, and <b>all 8 modes</b> are covered and stay so.'],
-  'Collapse': [{ objective: 'minimax', d: 5, lrD: 3e-3 }, 'Minimax at 5:1. D is too good: where it is sure of a fake, minimax gives G <b>no arrow at all</b>. The fakes end on a few modes and never hear of the others.'],
-  'Round and round': [{ objective: 'wasserstein' }, 'Wasserstein with nothing to hold D’s slope. D says only “over there”; G runs, D turns round. The fakes <b>circle for ever</b> as one clump: look at the scores, they never calm down.'],
-  'D asleep': [{ d: 0, g: 1 }, 'D never moves. G climbs the slope of a judge that knows nothing, and <b>leaves the picture</b> without ever having seen a real point. G learns about the data only through D.'],
-  'G in a hurry': [{ d: 1, g: 5 }, 'Five G steps to one of D. All fakes run to the one place that D likes best at the moment, D learns better, and they <b>hop on, all together</b>: one or two modes at a time.'],
-  'G opens': [{ d: 5, g: 3, first: 'g', penalty: 'r1', weight: .3, lrD: 2e-3, lrG: 2e-3 }, 'Look at the strip: GGGDDDDD. G’s first three steps follow an <b>untrained judge</b>. Swap who opens: the first rounds differ, the end does not. Order is not what breaks a GAN.'],
+  'The mended game': [{ penalty: 'r1', weight: .1, lrD: 3e-3, lrG: 3e-3 }, 'D pays for being steep at real points (R1). Its opinion, the background, grows <b>soft</b>; the fakes spread, find <b>all 8 modes</b> and settle on them.'],
+  'The plain game': [{}, 'The same game without a penalty. The two swing together: the fakes <b>sweep over the plane</b>, reach the modes late, and few of them come to rest on one.'],
+  'Collapse': [{ objective: 'minimax', d: 5, lrD: 3e-3 }, 'Minimax at 5:1. D is soon so sure that its opinion is a plateau with a cliff: <b>no slope leads to the other modes</b>, and the fakes stay on two of the eight.'],
+  'D too sure': [{ objective: 'minimax', d: 5, lrD: 5e-3, lrG: 5e-4 }, 'D learns ten times as fast as G, and minimax gives G nothing where D is sure: <b>the arrows vanish</b>. Change the objective to non-saturating while it runs, and they are back at once.'],
+  'Round and round': [{ objective: 'wasserstein' }, 'Wasserstein with nothing to hold D’s slope. D only says “over there”; G runs, D turns round. The fakes <b>circle for ever</b> as one clump, and the scores never calm down.'],
+  'D asleep': [{ d: 0, g: 1 }, 'D never moves. G climbs the hill of a judge that has seen nothing, and <b>all fakes shrink to its top</b>: one point, on no mode. Whatever G knows of the data, D has told it.'],
+  'G in a hurry': [{ d: 1, g: 5 }, 'Five G steps to one of D. All fakes run to the place that D likes best at the moment; D learns better, and they <b>hop on together</b>: one or two modes at a time.'],
+  'G opens': [{ d: 5, g: 3, first: 'g', penalty: 'r1', weight: .1, lrD: 3e-3, lrG: 3e-3 }, 'Look at the strip: GGGDDDDD. G’s first steps follow an <b>untrained judge</b>. Let D open instead: the first rounds differ, the end does not. Order alone does not break a GAN.'],
 };
 
 const NAMES = { ring: 'ring of 8', grid: 'grid of 9', minimax: 'minimax', non_saturating: 'non-saturating', least_squares: 'least squares', hinge: 'hinge',
@@ -307,7 +308,7 @@ class Page {
     ctx.globalAlpha = 1; ctx.strokeStyle = ctx.fillStyle = c.fake; ctx.lineWidth = 1.5;
     const from = this.fakes.subarray(0, 2 * ARROWS), pull = this.game.pull(from);
     for (let i = 0; i < from.length; i += 2) {
-      const size = Math.hypot(pull[i], pull[i + 1]), length = 30 * Math.tanh(size);
+      const size = Math.hypot(pull[i], pull[i + 1]), length = 32 * Math.tanh(1.5 * size);
       if (length < 1.5) continue;
       const dx = pull[i] / size, dy = -pull[i + 1] / size, x = X(from[i]), y = Y(from[i + 1]), tx = x + dx * length, ty = y + dy * length, head = Math.min(5, length / 2);
       ctx.beginPath(); ctx.moveTo(x, y); ctx.lineTo(tx, ty); ctx.stroke();
