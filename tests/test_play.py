@@ -37,13 +37,13 @@ def served(folder: Path):
 
 
 @contextlib.contextmanager
-def browser(**context):
-    "A new profile of the Chromium found here."
+def browser():
+    "The Chromium found here, with a new profile."
     sync_api = pytest.importorskip('playwright.sync_api')
     if not CHROMIUM: pytest.skip('no chromium on the PATH')
     with sync_api.sync_playwright() as p:
         chromium = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        try: yield chromium.new_context(**context)
+        try: yield chromium
         finally: chromium.close()
 
 
@@ -54,8 +54,8 @@ def javascript(body: str, *args):
         out = subprocess.run([node, '--input-type=module', '-e', code], capture_output=True, text=True, timeout=300)
         assert not out.returncode, out.stderr
         return json.loads(out.stdout)
-    with served(STATIC) as url, browser() as context:
-        page = context.new_page()
+    with served(STATIC) as url, browser() as chromium:
+        page = chromium.new_page()
         page.goto(url + 'play/game.js')
         return page.evaluate(f'async args => {{ const play = await import("/play/game.js"); {body} }}', list(args))
 
@@ -160,15 +160,19 @@ BUILT = SCRIPT.parents[2]/'_build'/'html' # `make docs` writes it
 HTML = '<!doctype html><html lang="en"{}><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>t</title><h1>Game</h1><div class="play" data-play></div><script type="module" src="_static/play/page.js"></script></html>'
 
 
+@pytest.fixture(scope='module')
+def chromium():
+    with browser() as it: yield it
+
+
 @contextlib.contextmanager
-def opened(tmp_path, theme='light', **context):
-    "The page under a sub-path, and what went wrong there: console errors, failed and foreign requests."
-    if not CHROMIUM: pytest.skip('no chromium on the PATH')
+def opened(chromium, tmp_path, theme='light', **context):
+    "The page under a sub-path, in a new profile, and what went wrong there: console errors, failed and foreign requests."
     if not (site := tmp_path/'sub'/'path').exists():
         shutil.copytree(STATIC/'play', site/'_static'/'play')
         (site/'play.html').write_text(HTML.format(f' data-theme="{theme}"'), encoding='utf-8')
     wrong = []
-    with served(tmp_path) as url, browser(**context) as made:
+    with served(tmp_path) as url, contextlib.closing(chromium.new_context(**context)) as made:
         page = made.new_page()
         page.set_default_timeout(120_000)
         page.on('console', lambda m: wrong.append(m.text) if m.type in ('error', 'warning') and 'favicon' not in m.location.get('url', '') else None)
@@ -183,8 +187,8 @@ def opened(tmp_path, theme='light', **context):
 def pixels(page, name='stage'): return page.evaluate(f'document.querySelector("[data-plot={name}]").toDataURL()')
 
 
-def test_a_step_of_each_by_hand_is_pythons_step(tmp_path):
-    with opened(tmp_path, viewport=dict(width=1000, height=1200)) as page:
+def test_a_step_of_each_by_hand_is_pythons_step(chromium, tmp_path):
+    with opened(chromium, tmp_path, viewport=dict(width=1000, height=1200)) as page:
         page.evaluate('document.querySelector("[data-play]").page.preset("The plain game", false)')
         start = pixels(page)
         page.click('.play-moves [data-do=D]')
@@ -201,8 +205,8 @@ def test_a_step_of_each_by_hand_is_pythons_step(tmp_path):
     assert np.allclose(losses, ours.history[['discriminator.adversarial', 'generator.adversarial']].sum(axis=1), atol=1e-6)
 
 
-def test_it_plays_pauses_and_obeys_its_controls(tmp_path):
-    with opened(tmp_path, viewport=dict(width=1000, height=1200)) as page:
+def test_it_plays_pauses_and_obeys_its_controls(chromium, tmp_path):
+    with opened(chromium, tmp_path, viewport=dict(width=1000, height=1200)) as page:
         steps = lambda: page.evaluate('(g => g.steps.D + g.steps.G)(document.querySelector("[data-play]").page.game)')
         assert steps() == 0 # nothing moves before it is asked to
         page.click('.play-start')
@@ -223,7 +227,7 @@ def test_it_plays_pauses_and_obeys_its_controls(tmp_path):
         page.select_option('[data-set=objective]', 'hinge')
         page.select_option('[data-set=penalty]', 'dragan')
         said = page.text_content('.play-code')
-        assert 'DG(5, 1, first=\'g\')' in said and 'objective=hinge' in said and 'penalty=dragan(1)' in said
+        assert 'DG(5, 1, first=\'g\')' in said and 'objective=hinge' in said and 'penalty=dragan(0.1)' in said
         moved = page.evaluate('(p => Array.from({length: 7}, () => (p.turn(), p.past.at(-1))).join(""))(document.querySelector("[data-play]").page)')
         assert moved == 'GDDDDDG'
         ours = {}
@@ -231,8 +235,8 @@ def test_it_plays_pauses_and_obeys_its_controls(tmp_path):
         assert ours['learn'].rounds == 100
 
 
-def test_every_preset_starts_and_stays_finite(tmp_path):
-    with opened(tmp_path, viewport=dict(width=1000, height=1200), reduced_motion='reduce') as page:
+def test_every_preset_starts_and_stays_finite(chromium, tmp_path):
+    with opened(chromium, tmp_path, viewport=dict(width=1000, height=1200), reduced_motion='reduce') as page:
         finite = page.evaluate('''() => { const p = document.querySelector("[data-play]").page, out = {};
             for (const b of document.querySelectorAll("[data-preset]")) {
               p.preset(b.dataset.preset, false);
@@ -245,8 +249,8 @@ def test_every_preset_starts_and_stays_finite(tmp_path):
 
 @pytest.mark.parametrize('width', [360, 1200])
 @pytest.mark.parametrize('theme', ['light', 'dark'])
-def test_it_fits_is_labelled_and_can_be_read(tmp_path, width, theme):
-    with opened(tmp_path, theme, viewport=dict(width=width, height=800), has_touch=width < 500) as page:
+def test_it_fits_is_labelled_and_can_be_read(chromium, tmp_path, width, theme):
+    with opened(chromium, tmp_path, theme, viewport=dict(width=width, height=800), has_touch=width < 500) as page:
         if theme == 'dark': page.evaluate('document.body.style.background = "#121212"')
         assert page.evaluate('document.documentElement.scrollWidth') <= width
         assert page.evaluate('''[...document.querySelectorAll(".play button, .play input, .play select")]
@@ -264,10 +268,10 @@ def test_it_fits_is_labelled_and_can_be_read(tmp_path, width, theme):
         assert not faint, faint
 
 
-def test_the_built_page_holds_the_game(tmp_path):
+def test_the_built_page_holds_the_game(chromium, tmp_path):
     if not (BUILT/'play.html').exists(): pytest.skip('build it with `make docs`')
     shutil.copytree(BUILT, tmp_path/'sub'/'path')
     for width in (360, 1200):
-        with opened(tmp_path, viewport=dict(width=width, height=800)) as page:
+        with opened(chromium, tmp_path, viewport=dict(width=width, height=800)) as page:
             page.click('.play-moves [data-do=D]')
             assert page.inner_text('[data-count=steps]') == '1, 0' and page.evaluate('document.documentElement.scrollWidth') <= width
