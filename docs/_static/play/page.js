@@ -120,6 +120,7 @@ class Page {
     this.changed = false; // settings or a hand have made it another game than Python's line says
     this.owed = 0;
     this.past = []; // who moved
+    this.find('.play-start').hidden = this.playing;
     this.curves = Object.fromEntries(['lossD', 'lossG', 'real', 'fake', 'modes'].map(n => [n, new Curve()]));
     const { world, seed } = this.settings;
     this.real = [0, 1, 2, 3].flatMap(i => [...realBatch(world, seed, i, 64)]);
