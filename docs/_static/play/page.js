@@ -5,7 +5,7 @@ import { Game, DEFAULTS, WORLDS, OBJECTIVES, PENALTIES, moves, realBatch } from 
 const PRESETS = {
   'The mended game': [{ penalty: 'r1', weight: .1, lrD: 3e-3, lrG: 3e-3 }, 'D pays for being steep at real points (R1). Its opinion, the background, grows <b>soft</b>; the fakes spread, find <b>all 8 modes</b> and settle on them.'],
   'The plain game': [{}, 'The same game without a penalty. The two swing together: the fakes <b>sweep over the plane</b>, reach the modes late, and few of them come to rest on one.'],
-  'Collapse': [{ objective: 'minimax', d: 5, lrD: 3e-3 }, 'Minimax at 5:1. D is soon so sure that its opinion is a plateau with a cliff: <b>no slope leads to the other modes</b>, and the fakes stay on two of the eight.'],
+  'Collapse': [{ objective: 'minimax', d: 5, lrD: 3e-3 }, 'Minimax at 5:1. D is soon so sure that its opinion is a plateau with a cliff: <b>no slope leads to the other modes</b>, and the fakes stay on two of the eight. Set the penalty to R1 while it runs: they come free.'],
   'D too sure': [{ objective: 'minimax', d: 5, lrD: 5e-3, lrG: 5e-4 }, 'D learns ten times as fast as G, and minimax gives G nothing where D is sure: <b>the arrows vanish</b>. Change the objective to non-saturating while it runs, and they are back at once.'],
   'Round and round': [{ objective: 'wasserstein' }, 'Wasserstein with nothing to hold D’s slope. D only says “over there”; G runs, D turns round. The fakes <b>circle for ever</b> as one clump, and the scores never calm down.'],
   'D asleep': [{ d: 0, g: 1 }, 'D never moves. G climbs the hill of a judge that has seen nothing, and <b>all fakes shrink to its top</b>: one point, on no mode. Whatever G knows of the data, D has told it.'],
