@@ -10,7 +10,7 @@ const PRESETS = {
   'Round and round': [{ objective: 'wasserstein' }, 'Wasserstein with nothing to hold D’s slope. D only says “over there”; G runs, D turns round. The fakes <b>circle for ever</b> as one clump, and the scores never calm down.'],
   'D asleep': [{ d: 0, g: 1 }, 'D never moves. G climbs the hill of a judge that has seen nothing, and <b>all fakes shrink to its top</b>: one point, on no mode. Whatever G knows of the data, D has told it.'],
   'G in a hurry': [{ d: 1, g: 5 }, 'Five G steps to one of D. All fakes run to the place that D likes best at the moment; D learns better, and they <b>hop on together</b>: one or two modes at a time.'],
-  'G opens': [{ d: 5, g: 3, first: 'g', penalty: 'r1', weight: .1, lrD: 3e-3, lrG: 3e-3 }, 'Look at the strip: GGGDDDDD. G’s first steps follow an <b>untrained judge</b>. Let D open instead: the first rounds differ, the end does not. Order alone does not break a GAN.'],
+  'G opens': [{ d: 5, g: 3, first: 'g', penalty: 'r1', weight: .1, lrD: 3e-3, lrG: 3e-3 }, 'Look at the strip: GGGDDDDD. G’s first steps follow an <b>untrained judge</b>. Let D open instead: other first rounds, and by round 200 either order reaches all 8 modes. Order alone did not break this game.'],
 };
 
 const NAMES = { ring: 'ring of 8', grid: 'grid of 9', minimax: 'minimax', non_saturating: 'non-saturating', least_squares: 'least squares', hinge: 'hinge',
