@@ -9,6 +9,7 @@ __all__ = ['LEAST_SEEDS', 'VERDICTS', 'PACKAGE', 'COLUMNS', 'Effect', 'effect', 
 # %% ../nbs/05c_study.ipynb #68ac7e89
 import ast, csv, hashlib, importlib.util, inspect, io, itertools, math, numbers, os, re, textwrap, time, tokenize
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Callable, NamedTuple
 
@@ -146,19 +147,26 @@ def bare_code(source: str, # Python
     return '\n'.join(x.decode().rstrip() for x in lines if x.strip())
 
 
-def _modules(name: str, package: Path) -> set[str]:
-    "A module of the package and all of ours that it imports, late imports too."
-    found, todo = set(), [name]
+@lru_cache(maxsize=None)
+def _read_module(file: Path, changed: int) -> tuple[str, tuple[str, ...]]: # bare code, names of our modules that it imports, late imports too
+    source, ours, found = file.read_text(encoding='utf-8'), file.parent.name, []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or '').split('.')[0] == ours):
+            inside = (node.module or '').removeprefix(ours).strip('.')
+            found += [inside.split('.')[0]] if inside else [a.name for a in node.names]
+        elif isinstance(node, ast.Import): found += [a.name.split('.')[1] for a in node.names if a.name.startswith(f'{ours}.')]
+    return bare_code(source), tuple(found)
+
+
+def _modules(names, package: Path) -> dict[str, str]: # name -> bare code
+    "Modules of the package and all of ours that they import."
+    found, todo = {}, list(names)
     while todo:
         name = todo.pop()
         file = package/f'{name}.py'
         if name in found or not file.exists(): continue
-        found.add(name)
-        for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
-            if isinstance(node, ast.ImportFrom) and (node.level or (node.module or '').split('.')[0] == package.name):
-                inside = (node.module or '').removeprefix(package.name).strip('.')
-                todo += [inside.split('.')[0]] if inside else [a.name for a in node.names]
-            elif isinstance(node, ast.Import): todo += [a.name.split('.')[1] for a in node.names if a.name.startswith(f'{package.name}.')]
+        found[name], imported = _read_module(file, file.stat().st_mtime_ns)
+        todo += imported
     return found
 
 
@@ -170,12 +178,11 @@ def code_version(measure: Callable, # a plain function, in a module of the packa
     except (TypeError, OSError): raise ValueError(f'{measure!r}: its code cannot be read; give a plain function, written in a file or a cell') from None
     parts = (getattr(module, '__name__', '') or '').split('.')
     # A function from elsewhere may call anything in the package.
-    names = _modules(parts[1], package) if parts[0] == package.name and len(parts) > 1 else {p.stem for p in package.glob('*.py')}
+    files = _modules([parts[1]] if parts[0] == package.name and len(parts) > 1 else [p.stem for p in package.glob('*.py')], package)
     # The engine itself counts with the function that plays a run; the rest of it makes no number.
     texts = [textwrap.dedent(t) for t in texts] + [inspect.getsource(play)]
-    files = {n: bare_code((package/f'{n}.py').read_text(encoding='utf-8')) for n in names - {'study', '_modidx'}}
     digest = hashlib.sha256()
-    for text in (*map(bare_code, texts), *(f'{n}\n{files[n]}' for n in sorted(files))): digest.update(text.encode() + b'\0')
+    for text in (*map(bare_code, texts), *(f'{n}\n{files[n]}' for n in sorted(set(files) - {'study', '_modidx'}))): digest.update(text.encode() + b'\0')
     return digest.hexdigest()[:10]
 
 # %% ../nbs/05c_study.ipynb #dc09cd19
@@ -289,7 +296,8 @@ def _ray(address):
         asked = f'address={address!r}' if address else 'more than one worker'
         raise ValueError(f"{asked} needs Ray, which is not installed: pip install 'dlcv_gan[ray]', or run in one process (workers=1)")
     os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0') # nothing is reported to anybody
-    os.environ.setdefault('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0')
+    os.environ.setdefault('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0') # a run without a share of a GPU sees none, as Ray will have it
+    os.environ.setdefault('RAY_agent_register_timeout_ms', '120000') # a busy machine starts slowly
     import ray
     return ray
 
@@ -301,7 +309,11 @@ def _by_ray(measure, jobs, address, workers, gpus):
         # A cluster's machines get this package as it is here; local workers import it from where we do.
         how = dict(address=address, runtime_env=dict(py_modules=[str(PACKAGE)])) if address else dict(num_cpus=workers, include_dashboard=False)
         try: ray.init(log_to_driver=False, **how)
-        except ConnectionError as e: raise ConnectionError(f'no Ray cluster at {address!r} ({_one_line(e)}): start one with `ray start --head`, or leave --address out') from None
+        except ConnectionError as e:
+            raise ConnectionError(f'no Ray cluster at {address!r} ({_one_line(e)}): start one with `ray start --head`, or leave --address out') from None
+        except Exception as e: # Ray gives its parts half a minute to start and says nothing more exact
+            ray.shutdown()
+            raise ConnectionError(f'Ray did not start ({_one_line(e)}): the machine may be too busy; try again, or run in one process (workers=1)') from None
         ours = True
     try:
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(play)
@@ -476,12 +488,12 @@ class Study:
         table, found = self.verdicts(frame), []
         for claim in self.claims:
             mine = table[table.claim == claim.number]
-            first, said = mine.iloc[0], mine.verdict.value_counts().to_dict()
+            first, counts = mine.iloc[0], mine.verdict.value_counts()
             wanted = {_key(p) for p in self.points(claim.number)}
-            runs = frame[[_key(p) in wanted for p in frame[self.names].to_dict('records')]]
+            runs = frame[np.array([_key(p) in wanted for p in frame[self.names].to_dict('records')], bool)]
             one = lambda c: runs[c].iloc[0] if len(runs) else ''
             found.append(dict(claim=claim.number, report=claim.report, text=claim.text, verdict=verdict(mine.verdict),
-                              conditions=', '.join(f'{n} {w}' for w, n in said.items()), metric=first.metric, contrast=first.contrast,
+                              conditions=', '.join(f'{n} {w}' for w, n in counts.items()), metric=first.metric, contrast=first.contrast,
                               condition=first.condition, says=first.says, effect=first.effect, low=first.low, high=first.high, unit=first.unit, seeds=int(mine.seeds.min()),
                               runs=len(runs), failed=int(runs.failed.sum()), scale=one('scale'), device=one('device'), version=one('version'),
                               mind=claim.mind, command=f'dlcv_gan study {self.name} --only {claim.number}'))
