@@ -7,7 +7,7 @@ __all__ = ['LEAST_SEEDS', 'VERDICTS', 'PACKAGE', 'COLUMNS', 'Effect', 'effect', 
            'bare_code', 'code_version', 'play', 'points_of', 'read_table', 'write_table', 'Study']
 
 # %% ../nbs/05c_study.ipynb #68ac7e89
-import ast, csv, hashlib, importlib.util, inspect, io, itertools, math, numbers, os, re, textwrap, time, tokenize
+import ast, csv, hashlib, importlib.util, inspect, io, itertools, math, numbers, os, re, signal, textwrap, threading, time, tokenize
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -305,6 +305,8 @@ def _ray(address):
 def _by_ray(measure, jobs, address, workers, gpus):
     "Finished runs in the order in which they finish; Ray is left running only where it ran before."
     ray, ours = _ray(address), False
+    main = threading.current_thread() is threading.main_thread()
+    usual = signal.getsignal(signal.SIGTERM) # Ray puts a handler of its own there, and leaves it
     if not ray.is_initialized():
         # A cluster's machines get this package as it is here; local workers import it from where we do.
         how = dict(address=address, runtime_env=dict(py_modules=[str(PACKAGE)])) if address else dict(num_cpus=workers, include_dashboard=False)
@@ -313,6 +315,7 @@ def _by_ray(measure, jobs, address, workers, gpus):
             raise ConnectionError(f'no Ray cluster at {address!r} ({_one_line(e)}): start one with `ray start --head`, or leave --address out') from None
         except Exception as e: # Ray gives its parts half a minute to start and says nothing more exact
             ray.shutdown()
+            if main: signal.signal(signal.SIGTERM, usual)
             raise ConnectionError(f'Ray did not start ({_one_line(e)}): the machine may be too busy; try again, or run in one process (workers=1)') from None
         ours = True
     try:
@@ -325,6 +328,7 @@ def _by_ray(measure, jobs, address, workers, gpus):
             except ray.exceptions.RayError as e: yield job, dict(status='died', reason=_one_line(e), seconds=0., torch=torch.__version__, metrics={})
     finally:
         if ours: ray.shutdown()
+        if main: signal.signal(signal.SIGTERM, usual)
 
 # %% ../nbs/05c_study.ipynb #0ac11d88
 def _results_folder() -> Path:

@@ -70,8 +70,10 @@ def test_ray_gives_the_same_numbers_and_survives_a_killed_worker(tmp_path):
     s = Study('spread', 'spread', work, dict(side=['a', 'b', 'nan']))
     killed = Study('spread', 'spread', work, dict(side=['a', 'b', 'nan', 'killed']))
     s.run(seeds=2, out=tmp_path/'one', workers=1)
+    handler = signal.getsignal(signal.SIGTERM)
     try: assert killed.run(seeds=2, out=tmp_path/'many', workers=2) == 8
     except ConnectionError as e: pytest.skip(str(e)) # starved of time, Ray gives up
+    finally: assert signal.getsignal(signal.SIGTERM) == handler
     one, many = ({(r['side'], r['seed']): (r['status'], r['score']) for r in read_table(x.file(tmp_path/d), ['side'])} for x, d in ((s, 'one'), (killed, 'many')))
     assert {k: v for k, v in many.items() if k[0] != 'killed'} == one and one['a', '0'][0] == 'done'
     assert {many['killed', k] for k in '01'} == {('died', '')}
@@ -231,16 +233,16 @@ def runs_of(a, b, seeds=None):
 def compare(a, b, **more): return effect(runs_of(a, b), 'score', dict(side='a'), dict(side='b'), **more)
 
 
-@pytest.mark.parametrize('n, paired', [(5, True), (8, True), (5, False), (20, True)])
-def test_the_interval_covers(n, paired):
-    rng, hits, studies = np.random.default_rng(n), 0, 300
+@pytest.mark.parametrize('n, paired, least', [(5, True, .87), (8, True, .91), (8, False, .91), (20, True, .92)])
+def test_the_interval_covers(n, paired, least):
+    rng, hits, studies = np.random.default_rng(n), 0, 250
     for _ in range(studies):
         shared = rng.normal(size=n) * 5 if paired else 0
         frame = runs_of(shared + rng.normal(size=n) + 1, shared + rng.normal(size=n), {} if paired else dict(b=1000))
         e = effect(frame, 'score', dict(side='a'), dict(side='b'))
         assert e.paired == paired and e.low <= e.value <= e.high
         hits += e.low <= 1 <= e.high
-    assert hits / studies > .915, f'{hits / studies:.3f} of the intervals hold the truth'
+    assert least < hits / studies < .99, f'{hits / studies:.3f} of the intervals hold the truth'
 
 
 values = st.lists(st.floats(-10, 10).map(lambda x: round(x, 3)), min_size=5, max_size=8)
