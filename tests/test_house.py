@@ -16,6 +16,7 @@ LIBRARY = {'faces': {'draw', 'worlds'}, 'animals': {'draw', 'worlds'}, 'scenes':
            'anime': {'draw', 'worlds', 'data', 'game'}, # and the order of the anime tags is the reader's, a single file is the learner's
            'view': {'game'}, 'metrics': {'game'}, # files are written as the learner writes them: whole or not at all
            'residual': {'nets'}, # its discriminators have the same heads
+           'study': {'game'}, # the same files, the scale's word and the random states
            'scores': {'data', 'game'}} # what a course grades: pictures in the nets' range, drawn by a game
 # What an assignment may know: the loop, the losses, and the networks its report prints.
 ASSIGNMENT = {'game', 'losses', 'nets', 'residual'}
@@ -78,8 +79,16 @@ def test_every_module_has_a_notebook():
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_module_is_named_as_its_notebook(path):
     names = [m for m, book in floors().items() if book == path.stem]
-    assert path.stem[0] != '2' or not names, f'{path.name} is a study and exports {names}: studies export nothing'
     assert not names or names == [re.sub(r'^\d\d[a-z]?_', '', path.stem)], f'{path.name} exports {names}: name the module as the notebook, without its number'
+
+
+@pytest.mark.parametrize('path', [p for p in NOTEBOOKS if p.stem[0] == '2'], ids=lambda p: p.stem)
+def test_a_study_exports_its_declaration_and_what_plays_a_run(path):
+    exported = '\n'.join(source(c) for c in code_cells(path) if is_exported(c))
+    calls = [n.value.func.id for n in ast.parse(exported).body if isinstance(n, ast.Assign) and isinstance(n.value, ast.Call) and isinstance(n.value.func, ast.Name)]
+    assert 'Study' in calls, f'{path.name} declares no study: `name = Study(...)` in an exported cell, so that `dlcv_gan study` finds it'
+    shown = re.findall(r'\b(plt|matplotlib|view)\b', exported)
+    assert not shown, f'{path.name} exports its analysis ({shown[0]}): figures and tables stay in the notebook'
 
 
 @each_module
