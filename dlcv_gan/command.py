@@ -180,6 +180,12 @@ def _hand_in(args):
         print(e, file=sys.stderr)
         return 128 + e.signal
 
+
+def _study(args):
+    "Play a study, or list all."
+    from dlcv_gan.studies import call
+    return call(args)
+
 # %% ../nbs/48_command.ipynb #0d48cd12
 def _complain(message):
     "One `error:` line; without the frame that fastai puts around what a callback raises."
@@ -337,6 +343,18 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     p = sub('describe', _describe, 'a system\'s layers, shapes, parameter counts and recipe', ['dlcv_gan describe R1.VAE', 'dlcv_gan describe gan --json'])
     p.add_argument('name', metavar='NAME', help='the report\'s name or the short one')
     p.add_argument('--json', action='store_true', help='one JSON object on stdout')
+
+    p = sub('study', _study, 'play a study of the reports\' claims and give its verdicts, or list all', ['dlcv_gan study', 'dlcv_gan study turns --only 27 --out mine', 'dlcv_gan study turns --seeds 10 --address auto'])
+    p.add_argument('name', nargs='?', metavar='NAME', help='the study; without one, all are listed')
+    p.add_argument('--seeds', type=int, metavar='N', help='seeds 0 .. N-1 (default: as declared)')
+    p.add_argument('--only', metavar='CLAIM', help='play just what decides this claim (its number) or this metric')
+    p.add_argument('--again', action='store_true', help='play also what the table holds already')
+    p.add_argument('--scale', choices=['smoke', 'laptop', 'full'], help='how big (default: $DLCV_GAN_SCALE, else laptop)')
+    p.add_argument('--device', choices=['cpu', 'cuda', 'mps'], help='where (default: a GPU where there is one); runs on each kind are kept apart')
+    p.add_argument('--workers', type=int, metavar='N', help='runs at a time; more than 1 needs Ray (default: a core each where Ray is installed, else 1)')
+    p.add_argument('--address', metavar='ADDRESS', help='a Ray cluster that is up, such as auto')
+    p.add_argument('--gpus', type=float, default=1., metavar='SHARE', help='share of a GPU for each run, such as 0.25 (default 1)')
+    p.add_argument('--out', metavar='DIR', help='folder of the table (default: nbs/results of a checkout, else results)')
 
     p = sub('bench', _bench, 'images per second and peak memory of a D+G round, four ways', ['dlcv_gan bench --quick', 'dlcv_gan bench --nets R0.DCGAN --bs 16 32 64 --json'])
     p.add_argument('--quick', action='store_true', help='nets of width 16, batch 16: two minutes')

@@ -1,18 +1,15 @@
 "The studies that the package declares, and the command that plays them."
-import argparse
-
 import pytest
 import torch
 
 from dlcv_gan import studies as door
-from dlcv_gan.studies import add_arguments, call, find_study, studies
+from dlcv_gan.command import make_parser
+from dlcv_gan.studies import call, find_study, studies
 from dlcv_gan.study import Claim, Contrast, Study, read_table
 
 
 def command(*words):
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    return call(parser.parse_args(map(str, words)))
+    return call(make_parser().parse_args(['study', *map(str, words)]))
 
 
 def measure(seed, side):
