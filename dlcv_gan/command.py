@@ -19,7 +19,7 @@ def _json(result): print(json.dumps(result, indent=1, allow_nan=True))
 def _train(args):
     "Start a run or go on with one."
     from dlcv_gan.game import Diverged
-    from dlcv_gan.runs import go_on, start, train_run
+    from dlcv_gan.runs import go_on, read_settings, start, train_run
     run = Path(args.out)
     flags = {k: v for k, v in vars(args).items() if v is not None and k not in ('subcommand', 'call', 'out', 'resume')}
     pictures, learn = (go_on if args.resume else start)(run, flags)
@@ -27,7 +27,7 @@ def _train(args):
     except Diverged as e:
         _complain(f'{e} What was saved last is in {run/"checkpoint.pth"}.' if (run/'checkpoint.pth').exists() else str(e))
         return 3
-    if stopped:
+    if stopped and learn.rounds < read_settings(run)['rounds']:
         print(f'stopped at round {learn.rounds:,} and saved; go on with: dlcv_gan train --out {run} --resume', file=sys.stderr)
         return 128 + stopped
     print(f'{run}: {learn.rounds:,} rounds in {learn.seconds:.0f} s; look at {run/"samples.png"}, then: dlcv_gan sample {run}')
@@ -250,7 +250,7 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     g.add_argument('--flip', action='store_true', default=None, help='mirror pictures at random')
     g.add_argument('--rotate', type=float, metavar='DEGREES', help='turn pictures by up to so many degrees')
     g = p.add_argument_group('nets (default: as the report prints them)')
-    g.add_argument('--size', type=int, help='pixels a side: 32, 64 or 128 (default 64)')
+    g.add_argument('--size', type=int, help='pixels a side (default: the report\'s); most nets take 32, 64 or 128')
     g.add_argument('--width', type=int, help='channels of the widest pictures; 8 to 16 trains on a laptop')
     g.add_argument('--nz', type=int, help='length of the latent code')
     g.add_argument('--set', action='append', metavar='NAME=VALUE', help='any other setting of the system, such as kl_weight=4; `dlcv_gan systems` lists them')
@@ -309,31 +309,31 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     p.add_argument('--epochs', type=int, default=10, help='passes over the pictures (default 10)')
     p.add_argument('--seed', type=int, default=0, help='of weights and order (default 0)')
 
-    def course(name, module, help, examples, *, data):
+    def course(name, module, help, examples, *, data, weights):
         p = sub(name, _hand_in, help, examples)
         p.set_defaults(module=module)
         if name == 'anime': p.add_argument('text', metavar='TEXT', help='testing_text.txt: a line `id,tags` for every wish')
         p.add_argument('out', metavar='OUT', help='folder for all that is handed in; the same command goes on in it')
         p.add_argument('--data', metavar='DIR', help=data)
-        p.add_argument('--scale', choices=['smoke', 'laptop', 'full'], help='seconds, minutes, or the report\'s own numbers on a GPU, the best weights kept by score (default: $DLCV_GAN_SCALE, else laptop)')
-        p.add_argument('--weights', metavar='DIR', help='use these finished runs instead of training: an earlier OUT, a folder of runs, or a run')
+        p.add_argument('--scale', choices=['smoke', 'laptop', 'full'], help='seconds, minutes, or the report\'s own numbers on a GPU, where GANs and flows keep the weights of their best score (default: $DLCV_GAN_SCALE, else laptop)')
+        p.add_argument('--weights', metavar='DIR', help=weights)
         p.add_argument('--on-bad', choices=['raise', 'skip'], default='raise', help='at a bad row or picture: stop and name it (default), or name it and go on')
         p.add_argument('--seed', type=int, default=0, help='graders run it twice: the same seed gives the same pictures (default 0)')
         return p
 
     course('hw4', 'hw4', 'course A: VAE, GAN and ACGAN on faces; figures, weights, metrics and a page', ['dlcv_gan hw4 out', 'dlcv_gan hw4 out --data hw4_data --scale full'],
-           data='hw4_data or any other folder of faces (default: faces are drawn)')
+           data='hw4_data or any other folder of faces (default: faces are drawn)', weights='instead of training: an earlier OUT, or a folder with finished runs vae, gan, acgan')
     p = course('hw3', 'hw3', 'course B: anime faces, faces from tags, horses to zebras; sheets, the cascade\'s count and a page', [
         'dlcv_gan hw3 out', 'dlcv_gan hw3 out --data anime --tags testing_tags.txt --horses horse2zebra --cascade lbpcascade_animeface.xml'],
-        data='a folder with faces/ and tags_clean.csv, or extra_data (default: anime faces are drawn)')
+        data='a folder with faces/ and tags_clean.csv, or extra_data (default: anime faces are drawn)', weights='instead of training: an earlier OUT, or a folder with finished runs gan, cgan, cyclegan')
     p.add_argument('--tags', metavar='FILE', help='testing_tags.txt: 25 lines `id,<colour> hair <colour> eyes` (default: some are made up)')
     p.add_argument('--horses', metavar='DIR', help='a folder with trainA, trainB, testA, testB (default: animals are drawn)')
     p.add_argument('--cascade', metavar='XML', help='lbpcascade_animeface.xml: count the faces on the sheets, as the course does')
     course('anime', 'wishes', 'course C: five faces for each line of a text file', ['dlcv_gan anime testing_text.txt out', 'dlcv_gan anime testing_text.txt out --weights runs/t2i'],
-           data='a folder with faces/ and tags_clean.csv (default: anime faces are drawn)')
+           data='a folder with faces/ and tags_clean.csv (default: anime faces are drawn)', weights='instead of training: a finished run with the 23 tags, or an OUT of hw3 or anime')
     p = course('lab7', 'lab7', 'course D: both exams by a conditional GAN and a flow, graded, and the face task', [
         'dlcv_gan lab7 out', 'dlcv_gan lab7 out --data iclevr --evaluator checkpoint.pth --scale full', 'dlcv_gan lab7 out --data iclevr --weights runs'],
-        data='i-CLEVR: pictures, train.json, objects.json, test.json, new_test.json (default: scenes are drawn)')
+        data='i-CLEVR: pictures, train.json, objects.json, test.json, new_test.json (default: scenes are drawn)', weights='instead of training: an earlier OUT, or a folder with finished runs cgan, cnf, cnf_faces')
     p.add_argument('--faces', metavar='DIR', help='faces with attributes for the second task (default: faces are drawn)')
     p.add_argument('--evaluator', metavar='FILE', help='what `evaluator` wrote, or the course\'s checkpoint.pth (default: one is trained)')
     p.add_argument('--draws', type=int, default=10, help='how often each exam is drawn for the interval (default 10)')

@@ -16,9 +16,9 @@ import torch
 from .data import Pictures, open_pictures, to_float
 from .faces import write_hw4
 from .game import Game, at_scale, draw
-from .handin import claim, handed_size, read_history, scale_name, train_parts, write_page
+from .handin import claim, enough, handed_in, read_history, recipe, scale_name, train_parts, write_page
 from .metrics import FeatureNet, asked_and_found, diversity, kernel_distance, mse, sharpness, with_interval
-from .runs import load_run, read_settings
+from .runs import load_run
 from .view import plot_curves, reconstructions, save_picture, tsne
 
 # %% ../nbs/44_hw4.ipynb #78c7be45
@@ -77,16 +77,17 @@ def vae_figures(run: Path, # of the VAE
                ) -> dict: # the VAE's scores
     "fig1_2 to fig1_5, and the error over the whole test set."
     game, history, x = load_run(run), read_history(run), to_float(test.images)
+    if game.kl_weight: history['vae.kl'] /= game.kl_weight # in nats, whatever it weighs
     with torch.no_grad(): means = torch.cat([game.encode(part)[0] for part in x.split(64)])
     back = draw(game, len(x), z=means)
     save_picture(plot_curves(history, [['vae.kl'], ['vae.reconstruction']], titles=['KL divergence', 'reconstruction'],
-                             ylabel='sum over a picture, mean over a batch'), out/'fig1_2.jpg')
+                             ylabel='nats; sum over a picture, mean over a batch'), out/'fig1_2.jpg')
     save_picture(reconstructions(x[:10], back[:10]), out/'fig1_3.jpg')
     save_picture(draw(game, 32, seed=seed), out/'fig1_4.jpg')
     name, values = colour_by(test, attribute)
     save_picture(tsne(means[:1000], values[:1000], name, seed), out/'fig1_5.jpg')
     mean_face = x.mean(0, keepdim=True).expand_as(x)
-    return dict(test_mse=float(mse(x, back)), mean_face_mse=float(mse(x, mean_face)), kl=float(history['vae.kl'].tail(50).mean()) / game.kl_weight, kl_weight=game.kl_weight,
+    return dict(test_mse=float(mse(x, back)), mean_face_mse=float(mse(x, mean_face)), kl=float(history['vae.kl'].tail(50).mean()), kl_weight=game.kl_weight,
                 reconstruction_sharpness=float(sharpness(back).mean()), samples=score(draw(game, 256, seed=seed), x[:256]))
 
 
@@ -102,7 +103,7 @@ def gan_figures(run: Path, # of the GAN
                              titles=['losses', 'mean scores', 'share of pairs with D(real) > D(fake)']), out/'fig2_2.jpg')
     save_picture(draw(game, 32, seed=seed), out/'fig2_3.jpg')
     rank = history['discriminator.rank'].dropna()
-    return dict(rank=float(rank.tail(max(1, len(rank) // 10)).mean()), samples=score(draw(game, 256, seed=seed), to_float(test.images[:256])))
+    return dict(recipe=recipe(run), rank=float(rank.tail(max(1, len(rank) // 10)).mean()), samples=score(draw(game, 256, seed=seed), to_float(test.images[:256])))
 
 
 def pairs(game: Game, # conditional, with one label
@@ -122,7 +123,9 @@ def acgan_figures(run: Path, # of the ACGAN
                   epochs: int, # the judge's passes over the training pictures
                  ) -> dict: # the ACGAN's scores
     "fig3_2 and fig3_3; the attribute asked against the attribute found."
-    game, history, [attribute] = load_run(run), read_history(run), read_settings(run)['attributes']
+    game, history, names = load_run(run), read_history(run), (run/'conditions.csv').read_text(encoding='utf-8').splitlines()[0].split(',')
+    if len(names) != 1: raise ValueError(f'--weights {run}: the ACGAN of this course has one attribute, this run has {len(names)}')
+    [attribute] = names
     save_picture(plot_curves(history, [['discriminator.adversarial', 'generator.adversarial'], ['discriminator.attributes', 'generator.attributes']],
                              titles=['adversarial loss', f'loss of the attribute {attribute}'], ylabel='value'), out/'fig3_2.jpg')
     save_picture(pairs(game, 10, seed), out/'fig3_3.jpg', nrow=10)
@@ -132,7 +135,7 @@ def acgan_figures(run: Path, # of the ACGAN
     off, on = (both := pairs(game, 500, seed)).chunk(2)
     real, same, other = to_float(test.images), float((off - on).abs().mean()), float((off - off.roll(1, 0)).abs().mean())
     return dict(attribute=attribute, samples_judged=len(both), found=found(np.repeat([[0], [1]], 500, 0), both), found_in_real=found(test.labels, real),
-                change_with_the_attribute=same, change_with_the_code=other, samples=score(both[torch.arange(256) * 3 % len(both)], real[:256]))
+                change_with_the_attribute=same, change_with_the_code=other, samples=score(draw(game, len(real[:256]), torch.from_numpy(test.labels[:256]).float(), seed=seed), real[:256]))
 
 # %% ../nbs/44_hw4.ipynb #f41ea4c1
 def answers(scores: dict, # what `hw4` measured
@@ -156,7 +159,7 @@ def answers(scores: dict, # what `hw4` measured
          + ('Sharper, as the course expects.' if ratio > 1 else 'Not sharper here: this GAN has not been trained long enough, or has failed.')
          + (' Sharper than the real faces means noise, not detail.' if gan['samples']['sharpness'] > real['sharpness'] else '')),
         ('How the GAN was kept in balance',
-         f"Non-saturating objective, one step each, spectral norm in the discriminator. Over the last tenth of the run it put {gan['rank']:.0%} of the (real, fake) pairs in order."),
+         f"{gan['recipe']}. Over the last tenth of the run the discriminator put {gan['rank']:.0%} of the (real, fake) pairs in order: 100 % would mean that it has won, 50 % that it guesses."),
     ]
     if 'acgan' not in scores: return [*found, ('ACGAN', 'Not trained: these pictures have no labels.')]
     acgan = scores['acgan']
@@ -166,7 +169,7 @@ def answers(scores: dict, # what `hw4` measured
         f"A classifier that never saw a sample judges {acgan['samples_judged']:,} of them, half asked for {name}: right {samples:.1%} of the time (guessing 50 %; on test faces it is right {test:.1%}). "
         f"Switching the attribute changes a pixel by {acgan['change_with_the_attribute']:.3f} of 2, another code by {acgan['change_with_the_code']:.3f}: "
         + ('most of the face is kept.' if keeps < .5 else 'part of the face is kept.' if keeps < .9 else 'the attribute brings another face with it.')
-        + ('' if samples > .75 else ' It does not obey: trained too briefly, or the attribute is too small to be seen.'))]
+        + ('' if samples > .75 else ' It does not obey.'))]
 
 
 figures = [('fig1_2.jpg', 'The VAE while it learns: KL divergence and reconstruction error'), ('fig1_3.jpg', 'Ten test faces (above) and their reconstructions (below)'),
@@ -185,14 +188,17 @@ def hw4(out: str | Path, # the folder to fill
        ) -> dict: # the scores, as in metrics.json
     "Course A from data to hand-in: figures, metrics.json, weights and index.html; goes on where a killed run stopped."
     out, scale = Path(out), scale_name(scale)
+    size, data = handed_in(weights, 'vae', at_scale(32, 64, 64, scale=scale), data)
+    def opened(root): return [open_pictures(root, split, size, on_bad, progress=sys.stderr.isatty()) for split in ('train', 'test')]
+    given = opened(data) if data else None # what was given is read before the folder is claimed
     claim(out, dict(course='hw4', data=data and str(Path(data).resolve()), scale=scale, seed=seed, on_bad=on_bad, weights=weights and str(Path(weights).resolve())))
     n_train, n_test = at_scale((96, 40), (4000, 400), (40_000, 2_621), scale=scale)
-    size = handed_size(weights, 'vae', at_scale(32, 64, 64, scale=scale))
     say(f'pictures: {data or f"drawing {n_train + n_test:,} faces"}')
     root = data or write_hw4(out/'hw4_data', n_train, n_test, size, seed, sys.stderr.isatty())
-    train, test = (open_pictures(root, split=split, size=size, on_bad=on_bad, progress=sys.stderr.isatty()) for split in ('train', 'test'))
-    if len(train) < 64 or len(test) < 16: raise ValueError(f'{root} has {len(train)} training and {len(test)} test pictures; at least 64 and 16 are needed: add pictures')
+    train, test = given or opened(root)
+    enough(train, test, root)
     attribute = choose_attribute(train)
+    if attribute: test.with_attributes([attribute]) # a test set without it is told now
     runs = train_parts(out, parts(root, attribute, seed, scale, on_bad), weights, say)
     say('figures and scores')
     real = to_float(test.images[:256])
@@ -201,6 +207,6 @@ def hw4(out: str | Path, # the folder to fill
                   vae=vae_figures(runs['vae'], test, attribute, out, seed), gan=gan_figures(runs['gan'], test, out, seed))
     if attribute: scores['acgan'] = acgan_figures(runs['acgan'], train, test, out, seed, at_scale(1, 3, 5, scale=scale))
     scores['seconds'] = float(sum(read_history(run)['seconds'].max() for run in runs.values()))
-    intro = f"{len(train):,} training and {len(test):,} test pictures of {size}x{size} pixels ({scores['source']}), scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training."
-    say(f"done: {write_page(out, 'Course A: VAE, GAN and ACGAN on faces', intro, answers(scores), figures, ('fig1_3.jpg', 'fig2_3.jpg', 'fig3_3.jpg'), scores)}")
+    intro = f"{len(train):,} training and {len(test):,} test pictures of {size}x{size} pixels ({scores['source']}), " + (f"runs of {weights}." if weights else f"scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training.")
+    say(f"done: {write_page(out, 'Course A: VAE, GAN and ACGAN on faces', intro, answers(scores), figures, ('fig1_3.jpg', 'fig2_3.jpg', 'fig3_3.jpg'), runs, scores)}")
     return scores

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['WISHES', 'figures', 'fit_evaluator', 'sit_exam', 'exam_grade', 'face_task', 'parts', 'answers', 'lab7']
 
-# %% ../nbs/47_lab7.ipynb #d6e35a82
-import sys
+# %% ../nbs/47_lab7.ipynb #8b3619c3
+import json, sys
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,10 @@ from .data import Pictures, open_pictures, read_conditions, to_float, to_uint8
 from .faces import ATTRIBUTES, write_hw4
 from .flow import Flow
 from .game import Game, at_scale, draw
-from .handin import claim, find_run, handed_size, read_history, scale_name, train_parts, write_page
+from .handin import claim, enough, find_run, handed_in, read_history, scale_name, train_parts, write_page
 from .metrics import FeatureNet, asked_and_found
-from .runs import load_run, write_text
-from .scenes import write_iclevr
+from .runs import load_judge, load_run, read_settings, share_right, write_text
+from .scenes import OBJECTS, write_iclevr
 from .scores import Evaluator, draws_accuracy, top_k_accuracy
 from .view import plot_curves, save_picture
 
@@ -29,15 +29,16 @@ def fit_evaluator(pictures: Pictures, # labelled pictures, drawn or real
                   epochs: int = 10, # passes over the training pictures
                   seed: int = 0, # of weights and order
                   say=print, # told how far it is
-                 ) -> tuple[Evaluator, float]: # the evaluator, and the course's accuracy on pictures it has not seen
+                 ) -> tuple[Evaluator, float]: # the evaluator, and its accuracy on pictures it has not seen
     "Train an evaluator, keep it, and say how good it is. Scenes stay together: a picture's neighbours are never in the other part."
     if pictures.labels is None: raise ValueError('these pictures have no labels: give i-CLEVR, or any other labelled folder')
     n = len(pictures) - max(1, len(pictures) // 10)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     net = Evaluator.fit(pictures.images[:n], pictures.labels[:n], epochs, seed=seed, device=device, say=lambda epoch, loss: say(f'epoch {epoch}/{epochs}: loss {loss:.3f}')).cpu()
     found, truth = net.probabilities(to_float(pictures.images[n:])), pictures.labels[n:]
-    accuracy = top_k_accuracy(found, truth)
+    accuracy = share_right(found, truth)
     net.save(file)
+    write_text(Path(file).with_suffix('.json'), json.dumps(dict(labels=list(pictures.attributes), held_out=accuracy, unseen=len(truth)), indent=1)) # who reads it knows what it knows
     say(f'{file}: accuracy {accuracy:.3f} on {len(truth)} unseen pictures; each label alone, present or not, both halves counted alike:')
     say(', '.join(f'{name} {value:.2f}' for name, value in asked_and_found(truth, found, pictures.attributes).accuracy.dropna().items()))
     return net, accuracy
@@ -94,6 +95,7 @@ def face_task(flow: Flow, # conditioned on the thirteen attributes
     rows = []
     for name in moved:
         has = y[:, names.index(name)] > 0
+        if has.all() or not has.any(): raise ValueError(f'all of the first {len(y)} test faces agree on {name}, so there is no direction to move in: give more faces')
         rows += [flow.decode((untold[0] + s * (untold[has].mean(0) - untold[~has].mean(0)))[None]) for s in (-2., -1., -.5, 0., .5, 1., 2.)]
     save_picture(torch.cat(rows), out/'faces_moved.png', nrow=7)
     with torch.enable_grad(): judge = FeatureNet.fit(train.images[:4000], train.labels[:4000], epochs=epochs)
@@ -124,14 +126,14 @@ def parts(scenes: str | Path, # i-CLEVR, or any folder in its layout
 def answers(scores: dict, # what `lab7` measured
            ) -> list[tuple[str, str]]: # heading and text
     "The course's questions, answered from the numbers of this run."
-    found = [('Who grades?', f"A ResNet18 with the course's head, right on {scores['evaluator']['held_out']:.3f} of the labels of pictures that it has not seen. No sample can be expected to score higher." if scores['evaluator']['held_out'] else
+    found = [('Who grades?', f"A ResNet18 with the course's head, right on {scores['evaluator']['held_out']:.3f} of the labels of pictures that it has not seen. Where the weights of the best round were kept, it also chose the round, on conditions of the training set." if scores['evaluator']['held_out'] is not None else
               "The evaluator that was handed in; how it does on real pictures was not measured here.")]
     for key, name in (('cgan', 'conditional GAN'), ('cnf', 'conditional flow')):
         exams = scores[key]
         text = '; '.join(f"{exam}: handed in {s['handed_in']:.3f}, over {s['draws']} draws {s['mean']:.3f} ({s['low']:.3f} to {s['high']:.3f}), guessing {s['guessing']:.3f}, marks {exam_grade(s['handed_in'])}" for exam, s in exams.items())
         above = all(s['low'] > s['guessing'] for s in exams.values())
-        found.append((f'Accuracy of the {name}', text + ('. Above guessing on both.' if above else '. Not clearly above guessing: trained too briefly.')))
-    mean = lambda what: float(np.nanmean([v[what] for v in scores['faces']['found'].values()]))
+        found.append((f'Accuracy of the {name}', text + ('. Above guessing on both.' if above else '. Not clearly above guessing on both.')))
+    mean = lambda what: float(np.nanmean([np.nan if v[what] is None else v[what] for v in scores['faces']['found'].values()]))
     return [*found, ('Faces: are the conditions met?', f"Over thirteen attributes, both answers counted alike, a judge that never saw a sample is right on {mean('samples'):.2f} of the samples and {mean('real'):.2f} of real faces (guessing 0.50). "
             f"A real face encoded and decoded comes back within {scores['faces']['exact']:.1e} of 2.")]
 
@@ -155,31 +157,39 @@ def lab7(out: str | Path, # the folder to fill
     "Course D: both exams by the GAN and by the flow, graded, the face task, metrics.json and index.html; goes on where a killed run stopped."
     out, scale, place = Path(out), scale_name(scale), lambda path: path and str(Path(path).resolve())
     if draws < 2: raise ValueError(f'--draws {draws}: one draw has no spread; give at least 2')
-    judge, held_out = evaluator and Evaluator.load(evaluator), None # a wrong file is told first
-    if weights: [find_run(weights, part) for part in ('cgan', 'cnf', 'cnf_faces')]
-    claim(out, dict(course='lab7', data=place(data), faces=place(faces), evaluator=place(evaluator), draws=draws, scale=scale, seed=seed, on_bad=on_bad, weights=place(weights)))
+    judge, held_out = evaluator and load_judge(evaluator, list(OBJECTS)), None # a wrong file is told first
+    for part in ('cgan', 'cnf') if weights else (): find_run(weights, part)
+    size = at_scale(32, 32, 64, scale=scale)
+    side, faces = handed_in(weights, 'cnf_faces', size, faces)
+    data = handed_in(weights, 'cgan', size, data)[1]
+    def opened(root): return [open_pictures(root, split, side, on_bad, progress=progress).with_attributes(list(ATTRIBUTES)) for split in ('train', 'test')]
     progress = sys.stderr.isatty()
-    n_scenes, n_faces, side = at_scale((16, 96, 64), (3000, 6000, 64), (6003, 40_000, (240, 320)), scale=scale)
+    given = opened(faces) if faces else None # what was given is read before the folder is claimed
+    if data: open_pictures(data, 'train', size, on_bad, progress=progress)
+    for exam in ('test', 'new_test') if data else (): read_conditions(Path(data)/f'{exam}.json')
+    claim(out, dict(course='lab7', data=place(data), faces=place(faces), evaluator=place(evaluator), draws=draws, scale=scale, seed=seed, on_bad=on_bad, weights=place(weights)))
+    n_scenes, n_faces, drawn = at_scale((16, 96, 64), (3000, 6000, 64), (6003, 40_000, (240, 320)), scale=scale)
     say(f'pictures: {data or f"drawing {3 * n_scenes:,} scenes"}, {faces or f"drawing {n_faces:,} faces"}')
-    scenes = Path(data) if data else write_iclevr(out/'iclevr', n_scenes, seed, side, progress=progress)
-    for exam in ('test', 'new_test'): read_conditions(scenes/f'{exam}.json') # before anything is trained
-    faces = Path(faces) if faces else write_hw4(out/'hw4_data', n_faces, max(32, n_faces // 10), at_scale(32, 32, 64, scale=scale), seed, progress)
+    scenes = Path(data) if data else write_iclevr(out/'iclevr', n_scenes, seed, drawn, progress=progress)
+    faces = Path(faces) if faces else write_hw4(out/'hw4_data', n_faces, max(32, n_faces // 10), side, seed, progress)
+    train, test = given or opened(faces)
+    enough(train, test, faces, (32, 16))
     file = out/'evaluator.safetensors'
-    if not judge and file.is_file() and (out/'evaluator.txt').is_file(): judge, held_out = Evaluator.load(file), float((out/'evaluator.txt').read_text())
+    if not judge and file.with_suffix('.json').is_file(): judge = load_judge(evaluator := file, list(OBJECTS))
     elif not judge:
         say('evaluator: a ResNet18')
-        judge, held_out = fit_evaluator(open_pictures(scenes, 'train', 64, on_bad, progress=progress), file, at_scale(1, 3, 10, scale=scale), seed, say)
-        write_text(out/'evaluator.txt', str(held_out))
-    runs = train_parts(out, parts(scenes, faces, place(evaluator) or file, seed, scale, on_bad), weights, say)
+        judge, _ = fit_evaluator(open_pictures(scenes, 'train', 64, on_bad, progress=progress), evaluator := file, at_scale(1, 3, 10, scale=scale), seed, say)
+    about = Path(evaluator).with_suffix('.json')
+    if about.is_file(): held_out = json.loads(about.read_text(encoding='utf-8'))['held_out']
+    runs = train_parts(out, parts(scenes, faces, place(evaluator), seed, scale, on_bad), weights, say)
     say('exams and faces')
     scores = dict(source=str(data or 'drawn scenes'), scale=scale, seed=seed, evaluator=dict(held_out=held_out))
     for name in ('cgan', 'cnf'):
         scores[name] = sit_exam(load_run(runs[name]), scenes, out/f'exam_{name}', judge, draws, seed)
-    size = handed_size(weights, 'cnf_faces', at_scale(32, 32, 64, scale=scale))
-    train, test = (open_pictures(faces, split, size, on_bad, progress=progress).with_attributes(list(ATTRIBUTES)) for split in ('train', 'test'))
     scores['faces'] = face_task(load_run(runs['cnf_faces']), train, test, out, epochs=at_scale(1, 4, 8, scale=scale), seed=seed)
     for name, run in runs.items(): save_picture(plot_curves(read_history(run)), out/f'{name}_curves.png')
     scores['seconds'] = float(sum(read_history(run)['seconds'].max() for run in runs.values()))
-    intro = f"{scores['source']}, scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training."
-    say(f"done: {write_page(out, 'Course D: scenes to order, and faces', intro, answers(scores), figures, ('exam_cgan/test.png', 'exam_cnf/test.png'), scores)}")
+    sizes = {name: read_settings(run) for name, run in runs.items()}
+    intro = f"{scores['source']}: " + '; '.join(f"{name} of {s['size']}x{s['size']} from {s['pictures']:,} pictures" for name, s in sizes.items()) + '. ' + (f"Runs of {weights}." if weights else f"Scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training.")
+    say(f"done: {write_page(out, 'Course D: scenes to order, and faces', intro, answers(scores), figures, ('exam_cgan/test.png', 'exam_cnf/test.png'), runs, scores)}")
     return scores

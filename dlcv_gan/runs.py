@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FORMAT', 'BUILD', 'SCHEDULE', 'objectives', 'penalties', 'build_game', 'build_schedule', 'write_text',
            'read_settings', 'save_weights', 'load_run', 'choose_labels', 'write_conditions', 'read_conditions_of',
-           'Stop', 'ProgressLine', 'polite_stop', 'scorer', 'KeepBest', 'make_learner', 'finish', 'train_run',
-           'open_data', 'how_many', 'make_settings', 'length', 'start', 'go_on', 'score_run']
+           'Stop', 'ProgressLine', 'polite_stop', 'share_right', 'load_judge', 'scorer', 'KeepBest', 'make_learner',
+           'finish', 'train_run', 'open_data', 'how_many', 'make_settings', 'length', 'start', 'go_on', 'score_run']
 
 # %% ../nbs/41_runs.ipynb #efe58b31
 import difflib, inspect, json, math, signal, sys, time
@@ -146,7 +146,7 @@ def choose_labels(pictures: Pictures, # as they were read
                  ) -> Pictures: # with the label columns that the system is conditioned on; without labels where it is not
     "The columns named by --attributes, or all where there are just as many as the system takes; ValueError says which there are."
     system, asked = find_system(settings['system']), settings['attributes']
-    takes = settings['build'].get('labels', system.labels)
+    takes = next((settings['build'][k] for k in ('labels', 'conditions', 'tags') if k in settings['build']), system.labels)
     if not system.labels:
         if asked: raise ValueError(f'--attributes: {system.name} is not conditional; leave the flag out, or train a system such as acgan')
         return replace(pictures, labels=None, attributes=[])
@@ -228,7 +228,27 @@ def polite_stop(callback: Stop, # whose `signal` is set
     finally:
         for s, handler in old.items(): signal.signal(s, handler)
 
-# %% ../nbs/41_runs.ipynb #9bb4a2d4
+# %% ../nbs/41_runs.ipynb #60baada8
+def share_right(found, # (n, a) 0..1: what a judge finds
+                y, # (n, a) zeros and ones: what was asked for
+               ) -> float: # 0..1
+    "The course's accuracy; for three questions or fewer, where the likeliest of them says nothing, each question's own, both answers counted alike."
+    if y.shape[1] > 3: return top_k_accuracy(found, y)
+    return float(np.nanmean(asked_and_found(y, found, list(range(y.shape[1]))).accuracy))
+
+
+def load_judge(file: str | Path, # what `dlcv_gan evaluator` wrote, or the course's checkpoint
+               labels: list, # names of the labels that it shall find
+              ) -> Evaluator: # ValueError where it knows others
+    "An evaluator that knows just these labels, as far as its file says."
+    judge, about = Evaluator.load(file), Path(file).with_suffix('.json')
+    n = judge.net.fc.out_features
+    if n != len(labels): raise ValueError(f'--evaluator {file}: it knows {n} labels, {len(labels)} are asked for; train one on the same labels with `dlcv_gan evaluator`')
+    if about.is_file() and (names := json.loads(about.read_text(encoding='utf-8'))['labels']) != list(labels):
+        raise ValueError(f'--evaluator {file}: it knows {", ".join(names)}; asked for are {", ".join(labels)}. Train one on the same labels with `dlcv_gan evaluator`')
+    return judge
+
+
 def scorer(settings: dict, # of a run
            pictures: Pictures, # that it learns from
            n: int = 500, # samples a score is made of
@@ -240,9 +260,8 @@ def scorer(settings: dict, # of a run
     samples = lambda game: draw(game, len(rows), y, seed=settings['seed'])
     if settings['evaluator']:
         if y is None: raise ValueError(f"--evaluator: {settings['system']} is asked for nothing, so there is nothing to grade; leave the flag out")
-        judge = Evaluator.load(settings['evaluator'])
-        if judge.net.fc.out_features != y.shape[1]: raise ValueError(f"--evaluator {settings['evaluator']}: it knows {judge.net.fc.out_features} labels, the run has {y.shape[1]}; train one on the same labels with `dlcv_gan evaluator`")
-        return lambda game: top_k_accuracy(judge.probabilities(samples(game)), y)
+        judge = load_judge(settings['evaluator'], pictures.attributes)
+        return lambda game: share_right(judge.probabilities(samples(game)), y)
     net = FeatureNet.random(0)
     real = net.features(to_float(pictures.images[rows]))
     return lambda game: -kernel_distance(net.features(samples(game)), real)
@@ -255,8 +274,9 @@ class KeepBest(Callback):
                  file: Path, # where the weights go: a .safetensors
                  score: Callable[[Game], float], # larger is better
                  every: int, # rounds
+                 last: int, # of the run; it is scored in any case
                 ):
-        self.file, self.score, self.every, self.scores = file, score, every, []
+        self.file, self.score, self.every, self.last, self.scores = file, score, every, last, []
 
     def state_dict(self) -> dict: # for the checkpoint
         "What has been scored so far."
@@ -271,9 +291,9 @@ class KeepBest(Callback):
     def after_batch(self):
         "Score between rounds, where it is due."
         i = self.learn.rounds
-        if self.learn.moved or i % self.every: return
+        if self.learn.moved or i % self.every and i != self.last: return
         value = self.score(self.learn.sampler)
-        if value > max((v for _, v in self.scores), default=-math.inf): save_weights(self.learn, self.file)
+        if value > max((v for _, v in self.scores if v == v), default=-math.inf): save_weights(self.learn, self.file)
         self.scores.append((i, value))
 
 
@@ -324,14 +344,14 @@ def train_run(run: str | Path, # the run folder; must hold settings.json
               resume: bool = False, # go on from its checkpoint, if there is one
               pictures: Pictures | tuple | None = None, # what to learn from; None: what the settings name
               learn: GameLearner | None = None, # made from the same settings; None: make it
-             ) -> int | None: # the signal that stopped it; None: it is finished
+             ) -> int | None: # the signal that came; None: none did, and the run is finished
     "Train the run that a folder's settings describe, to its last round or to a signal."
     run, settings = Path(run), read_settings(run)
     pictures = open_data(settings) if pictures is None else pictures
     learn = learn or make_learner(settings, pictures)
     film = Film(run/'samples.gif', every=max(1, settings['rounds'] // 40), seed=settings['seed'], most=60, y=read_conditions_of(run, 16))
     if isinstance(pictures, tuple): film.z = to_float(pictures[0].images[:16])
-    stop, best = Stop(), KeepBest(run/'best.safetensors', scorer(settings, pictures), settings['best_every']) if settings['best_every'] else None
+    stop, best = Stop(), KeepBest(run/'best.safetensors', scorer(settings, pictures), settings['best_every'], settings['rounds']) if settings['best_every'] else None
     learn.add_cbs([stop, film, ProgressLine(settings['rounds']), Checkpoint(run/'checkpoint.pth', settings['save_every']), *([best] if best else [])])
     if resume and (run/'checkpoint.pth').exists(): learn.load(run/'checkpoint.pth')
     (run/'weights.safetensors').unlink(missing_ok=True) # it would be older than what follows
@@ -340,8 +360,8 @@ def train_run(run: str | Path, # the run folder; must hold settings.json
     finally:
         if learn.rows: write_text(run/'history.csv', learn.history.to_csv(index=False))
         if best and best.scores: write_text(run/'scores.csv', pd.DataFrame(best.scores, columns=['round', 'score']).to_csv(index=False))
-    if learn.rounds < settings['rounds']: return stop.signal
-    finish(learn, run, settings['seed'])
+    if learn.rounds == settings['rounds']: finish(learn, run, settings['seed'])
+    return stop.signal
 
 
 def open_data(settings: dict, # of a run
@@ -422,6 +442,7 @@ def start(run: Path, # the folder to be
     settings.update(rounds=length(flags, batches, find_system(flags['system']).rounds), pictures=how_many(pictures), save_every=flags.get('save_every', min(batches, 500)))
     if settings['save_every'] < 1: raise ValueError(f"--save-every {settings['save_every']}: give at least 1 round")
     if settings['best_every'] < 0: raise ValueError(f"--best-every {settings['best_every']}: give a number of rounds, or 0 for never")
+    if settings['evaluator'] and not settings['best_every']: raise ValueError('--evaluator: say how often it shall score, with --best-every')
     if settings['best_every']: scorer(settings, pictures) # a wrong evaluator is told now
     if getattr(pictures, 'labels', None) is not None: write_conditions(pictures, run/'conditions.csv')
     write_text(run/'settings.json', json.dumps(settings, indent=1))
@@ -460,6 +481,8 @@ def score_run(game: Game, # a trained game
     "Sharpness, diversity and distances of samples beside real pictures; the test error of a game that reconstructs."
     if find_system(settings['system']).sides: raise ValueError(f"{settings['system']} translates, and is scored where the true counterparts are: `dlcv_gan translate RUN`")
     test, train = open_data(settings, 'test', data), open_data(settings, 'train', data)
+    if evaluator and test.labels is None: raise ValueError(f"--evaluator: {settings['system']} is asked for nothing, so there is nothing to grade; leave the flag out")
+    judge = evaluator and load_judge(evaluator, test.attributes)
     n = min(n, len(test), len(train))
     if n < 8: raise ValueError(f'{data or settings["data"]}: {n} pictures to compare with are too few; give at least 8 for training and for test, and --n 8 or more')
     real, other, samples = to_float(test.images[:n]), to_float(train.images[:n]), draw(game, n, y=None if test.labels is None else torch.tensor(test.labels[:n], dtype=torch.float32), seed=settings['seed'])
@@ -470,7 +493,7 @@ def score_run(game: Game, # a trained game
     for metric in (frechet_distance, kernel_distance):
         result[metric.__name__] = dict(samples=estimate(metric, features[0], features[1]), real=estimate(metric, features[2], features[1]))
     if test.labels is not None:
-        if evaluator: find = Evaluator.load(evaluator).probabilities
+        if judge: find = judge.probabilities
         else: find = FeatureNet.fit(train.images, train.labels, epochs=5).attribute_probabilities
         found = lambda x: asked_and_found(test.labels[:n], find(x), test.attributes).accuracy
         result['attribute_accuracy'] = {name: dict(samples=float(a), real=float(b)) for (name, a), b in zip(found(samples).items(), found(real))}

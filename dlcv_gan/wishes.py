@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 from .anime import write_anime
-from .data import ANIME_TAGS, EYES, HAIR, open_pictures, read_tag_lines
+from .data import EYES, HAIR, read_tag_lines
 from .game import at_scale
-from .handin import claim, find_run, handed_size, read_history, scale_name, train_parts, write_page
-from .hw3 import hair_and_eyes, tag_part
-from .runs import load_run, read_conditions_of
+from .handin import claim, handed_in, read_history, scale_name, train_parts, write_page
+from .hw3 import find_tagged_run, hair_and_eyes, open_tagged, tag_part
+from .runs import load_run
 from .tags import write_samples
 from .view import plot_curves, save_picture
 
@@ -46,16 +46,18 @@ def anime(text: str | Path, # testing_text.txt: `id,tags` a line
          ) -> dict: # the scores, as in metrics.json
     "Course C: OUT/samples/sample_<id>_<1..5>.jpg for every line, metrics.json and index.html; goes on where a killed run stopped."
     wishes, out, scale, place = read_tag_lines(text), Path(out), scale_name(scale), lambda path: path and str(Path(path).resolve())
-    if weights:
-        names = read_conditions_of(run := find_run(weights, 'cgan'), 1) is not None and (run/'conditions.csv').read_text(encoding='utf-8').splitlines()[0].split(',')
-        if names != ANIME_TAGS: raise ValueError(f'--weights {run}: this run is not conditioned on the 23 tags of hair and eyes; give one of t2i, acgan96 or cwgan-gp on tagged faces')
-    claim(out, dict(course='anime', text=place(text), data=place(data), scale=scale, seed=seed, on_bad=on_bad, weights=place(weights)))
+    if weights: find_tagged_run(weights, alone=True)
     n_faces, size = at_scale((128, 32), (4000, 64), (40_000, 64), scale=scale)
-    size, root = handed_size(weights, 'cgan', size), Path(data) if data else None
+    size, data = handed_in(weights, 'cgan', size, data, alone=True)
+    pictures = open_tagged(data, size, on_bad) if data else None # what was given is read before the folder is claimed
+    claim(out, dict(course='anime', text=place(text), data=place(data), scale=scale, seed=seed, on_bad=on_bad, weights=place(weights)))
+    root = Path(data) if data else None
     if not root and not weights:
         say(f'pictures: drawing {n_faces:,} faces')
         root = write_anime(out/'anime', n_faces, seed, size, sys.stderr.isatty())
-    run = train_parts(out, dict(cgan=tag_part(root, size, seed, scale, on_bad)), weights, say)['cgan']
+    if root: pictures = pictures or open_tagged(root, size, on_bad)
+    runs = train_parts(out, dict(cgan=tag_part(root, size, seed, scale, on_bad)), weights, say)
+    run = runs['cgan']
     game = load_run(run)
     files = write_samples(game, wishes, HAIR, EYES, out/'samples', seed=seed)
     save_picture(np.stack([np.asarray(Image.open(f)) for f in files[:40]]), out/'wishes.png', nrow=5)
@@ -65,9 +67,7 @@ def anime(text: str | Path, # testing_text.txt: `id,tags` a line
     save_picture(plot_curves(read_history(run)), out/'curves.png')
     scores = dict(source=str(data or 'drawn faces'), scale=scale, seed=seed, lines=len(wishes), samples=len(files),
                   without_hair=sum(hair is None for _, hair, _ in wishes), without_eyes=sum(eyes is None for _, _, eyes in wishes), seconds=float(read_history(run)['seconds'].max()))
-    if root:
-        train, test = (open_pictures(root, split, size, on_bad, progress=sys.stderr.isatty()) for split in ('train', 'test'))
-        scores['tags'] = hair_and_eyes(game, train, test, at_scale(1, 8, 8, scale=scale), seed)
-    intro = f"{len(files)} pictures for {len(wishes)} lines of {Path(text).name}, scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training."
-    say(f"done: {out/'samples'}, {write_page(out, 'Course C: faces from tags', intro, answers(scores), figures, ('wishes.png', 'colours.png'), scores)}")
+    if pictures: scores['tags'] = hair_and_eyes(game, *pictures, at_scale(1, 8, 8, scale=scale), seed)
+    intro = f"{len(files)} pictures for {len(wishes)} lines of {Path(text).name}, " + (f"a run of {weights}." if weights else f"scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training.")
+    say(f"done: {out/'samples'}, {write_page(out, 'Course C: faces from tags', intro, answers(scores), figures, ('wishes.png', 'colours.png'), runs, scores)}")
     return scores

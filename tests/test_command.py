@@ -314,11 +314,14 @@ def test_an_evaluator_grades_a_run_and_chooses_its_best_weights(faces, tmp_path)
     judge, run = tmp_path/'smiling.safetensors', tmp_path/'run'
     code, out, err = call('evaluator', faces, judge, '--attributes', 'Smiling', '--epochs', 1)
     assert code == 0 and 'unseen pictures' in err and 'Smiling' in err
-    flags = ['acgan-mended', '--data', faces, '--attributes', 'Smiling', *SMALL, '--ema', .5, '--rounds', 6, '--best-every', 2, '--out', run]
-    assert 'it knows 1 labels, the run has 2' in refused('train', *flags[:4], 'Smiling', 'Male', *SMALL, '--set', 'labels=2', '--best-every', 2, '--evaluator', judge, '--out', run)
+    flags = ['acgan-mended', '--data', faces, '--attributes', 'Smiling', *SMALL, '--ema', .5, '--rounds', 6, '--best-every', 4, '--out', run]
+    assert 'it knows 1 labels, 2 are asked for' in refused('train', *flags[:4], 'Smiling', 'Male', *SMALL, '--set', 'labels=2', '--best-every', 2, '--evaluator', judge, '--out', run)
     done('train', *flags, '--evaluator', judge)
     rows = (run/'scores.csv').read_text().splitlines()
-    assert rows[0] == 'round,score' and [int(r.split(',')[0]) for r in rows[1:]] == [2, 4, 6]
+    assert rows[0] == 'round,score' and [int(r.split(',')[0]) for r in rows[1:]] == [4, 6], 'every four rounds, and the last'
+    assert all(float(r.split(',')[1]) < 1 for r in rows[1:]), 'of one question the likeliest answer is no answer'
+    assert 'with --best-every' in refused('train', *[f for f in flags if f not in ('--best-every', 4)][:-1], tmp_path/'never', '--evaluator', judge)
+    assert 'knows Smiling; asked for are Male' in refused('train', *flags[:4], 'Male', *flags[5:-1], tmp_path/'never', '--evaluator', judge)
     best, last = load_file(run/'best.safetensors'), load_file(run/'weights.safetensors')
     game = load_run(run)
     assert best.keys() == last.keys() and all(torch.equal(v, best[f'ema.{k}']) for k, v in game.state_dict().items())

@@ -22,13 +22,15 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
     with pytest.raises(FileExistsError, match='not empty'): claim(tmp_path, {})
     claim(tmp_path/'new', dict(seed=0, size=(32, 32)))
     claim(tmp_path/'new', dict(seed=0, size=(32, 32))) # the same again goes on, whatever JSON makes of a tuple
-    with pytest.raises(FileExistsError, match='another seed'): claim(tmp_path/'new', dict(seed=1, size=(32, 32)))
+    claim(tmp_path/'new', dict(seed=1, size=(32, 32))) # nothing has been made yet, so it may still be anything
+    (tmp_path/'new'/'gan').mkdir()
+    with pytest.raises(FileExistsError, match='another seed'): claim(tmp_path/'new', dict(seed=2, size=(32, 32)))
 
 def test_a_page_escapes_what_it_is_told_and_leaves_out_what_is_not_there(tmp_path):
     Image.new('RGB', (4, 4)).save(tmp_path/'a.png')
-    page = write_page(tmp_path, 'A & B', '<script>', [('q < p?', 'yes & no')], [('a.png', 'one "quoted"'), ('b.png', 'gone')], ('a.png',), dict(x=1.5)).read_text()
+    page = write_page(tmp_path, 'A & B', '<script>', [('q < p?', 'yes & no')], [('a.png', 'one "quoted"'), ('b.png', 'gone')], ('a.png',), {}, dict(x=1.5, y=float('nan'))).read_text()
     assert '<script>' not in page and 'q &lt; p?' in page and 'src="a.png"' in page and 'b.png' not in page and '://' not in page
-    assert json.loads((tmp_path/'metrics.json').read_text()) == dict(x=1.5)
+    assert json.loads((tmp_path/'metrics.json').read_text()) == dict(x=1.5, y=None)
 
 def test_a_signal_in_a_part_is_told_with_its_number(tmp_path, monkeypatch):
     monkeypatch.setattr(handin, 'start', lambda run, flags: (None, None))
@@ -37,9 +39,10 @@ def test_a_signal_in_a_part_is_told_with_its_number(tmp_path, monkeypatch):
     assert e.value.signal == 15
 
 def test_runs_that_are_not_there_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='neither gan/weights.safetensors'): find_run(tmp_path, 'gan')
+    with pytest.raises(FileNotFoundError, match='gan/weights.safetensors is missing'): find_run(tmp_path, 'gan')
     (tmp_path/'weights.safetensors').write_bytes(b'')
-    with pytest.raises(FileNotFoundError, match='settings.json'): find_run(tmp_path, 'gan')
+    with pytest.raises(FileNotFoundError, match='settings.json'): find_run(tmp_path, 'gan', alone=True)
+    with pytest.raises(FileNotFoundError, match='is missing'): find_run(tmp_path, 'gan') # one run cannot be every part
 
 
 # ---- course B
@@ -56,6 +59,17 @@ def test_course_b_writes_its_two_sheets_as_the_grader_wants_them(course_b):
     assert set(scores['cyclegan']) == {'a to b', 'b to a'}
     for s in scores['cyclegan'].values(): assert s['window']['error'] <= s['pixel']['error'] and s['window']['doing_nothing'] <= s['pixel']['doing_nothing']
     assert 0 <= scores['tags']['hair']['guessing'] <= 1 and (out/'index.html').exists()
+
+def test_the_page_says_what_was_trained(course_b):
+    page = (course_b[0]/'index.html').read_text()
+    assert 'R1.ACGAN-mended (size 32, width 4, nz 16, labels 23)' in page and '8 rounds of 16' in page and 'd=1, g=1' in page
+
+def test_a_typo_does_not_lock_the_folder_and_comes_before_training(tmp_path, course_b):
+    out = tmp_path/'out'
+    for wrong in (dict(data=tmp_path/'typo'), dict(horses=tmp_path/'typo', data=course_b[0]/'anime')):
+        with pytest.raises(FileNotFoundError, match='typo'): hw3.hw3(out, scale='smoke', say=quiet, **wrong)
+        assert not (out/'gan').exists()
+    with pytest.raises(FileNotFoundError, match='cgan/weights.safetensors is missing'): hw3.hw3(out, weights=course_b[0]/'cgan', scale='smoke', say=quiet)
 
 def test_answers_follow_the_numbers(course_b):
     scores = json.loads(json.dumps(course_b[1]))
@@ -92,7 +106,7 @@ def test_course_c_answers_each_line_with_five_pictures(course_b, tmp_path):
     names = {f'sample_{key}_{i}.jpg' for key in (7, 12) for i in range(1, 6)}
     assert {p.name for p in (tmp_path/'one'/'samples').iterdir()} == names and scores['without_hair'] == 1 and scores['without_eyes'] == 0
     assert all(Image.open(tmp_path/'one'/'samples'/n).size == (64, 64) for n in names)
-    assert 'Not judged' in dict(wishes.answers(scores))['Is it what was asked for?']
+    assert 0 <= scores['tags']['hair']['samples'] <= 1 and 'judge' in dict(wishes.answers(scores))['Is it what was asked for?'], 'the faces of the run are still there'
     wishes.anime(text, tmp_path/'two', scale='smoke', weights=course_b[0]/'cgan', say=quiet)
     assert all((tmp_path/'one'/'samples'/n).read_bytes() == (tmp_path/'two'/'samples'/n).read_bytes() for n in names)
     with pytest.raises(ValueError, match='not conditioned on the 23 tags'): wishes.anime(text, tmp_path/'three', scale='smoke', weights=course_b[0]/'gan', say=quiet)
@@ -115,6 +129,14 @@ def test_course_d_hands_in_32_pictures_an_exam_in_file_order(course_d):
             sheet, size = np.asarray(Image.open(out/f'exam_{model}'/f'{exam}.png')), 32
             assert sheet.shape == (4 * (size + 2) + 2, 8 * (size + 2) + 2, 3)
             assert (sheet[size + 4:2 * size + 4, 2:size + 2] == np.asarray(Image.open(out/f'exam_{model}'/exam/'8.png'))).all(), 'the ninth opens the second row'
+
+def test_a_judge_of_other_labels_is_refused_before_anything_is_trained(course_d, tmp_path):
+    from dlcv_gan.data import Pictures
+    pictures = Pictures(np.zeros((20, 64, 64, 3), np.uint8), np.arange(20)[:, None] % 2, ['Male'])
+    lab7.fit_evaluator(pictures, tmp_path/'male.safetensors', epochs=1, say=quiet)
+    with pytest.raises(ValueError, match='it knows 1 labels, 24 are asked for'): lab7.lab7(tmp_path/'out', evaluator=tmp_path/'male.safetensors', scale='smoke', say=quiet)
+    about = json.loads((course_d[0]/'evaluator.json').read_text())
+    assert about['held_out'] == course_d[1]['evaluator']['held_out'] and len(about['labels']) == 24
 
 def test_guessing_is_what_guessing_scores(course_d):
     from dlcv_gan.scores import top_k_accuracy
