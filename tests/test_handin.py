@@ -84,9 +84,9 @@ def test_wrong_files_are_told_before_anything_is_trained(tmp_path):
     few = write_wishes(tmp_path/'few.txt', 24)
     with pytest.raises(ValueError, match='24 lines, the sheet has 25'): hw3.hw3(tmp_path/'out', tags=few, scale='smoke', say=quiet)
     try: import cv2
-    except ImportError: wrong = ImportError
-    else: wrong = FileNotFoundError
-    with pytest.raises(wrong): hw3.hw3(tmp_path/'out', cascade=tmp_path/'none.xml', scale='smoke', say=quiet)
+    except ImportError: wrong, said = ValueError, 'opencv-python-headless'
+    else: wrong, said = FileNotFoundError, 'no cascade'
+    with pytest.raises(wrong, match=said): hw3.hw3(tmp_path/'out', cascade=tmp_path/'none.xml', scale='smoke', say=quiet)
     with pytest.raises(ValueError, match='violet'): wishes.anime(_write(tmp_path/'t.txt', '1,violet hair'), tmp_path/'out', scale='smoke', say=quiet)
     with pytest.raises(ValueError, match='at least 2'): lab7.lab7(tmp_path/'out', draws=1, scale='smoke', say=quiet)
     with pytest.raises(FileNotFoundError, match='no evaluator'): lab7.lab7(tmp_path/'out', evaluator=tmp_path/'none.pth', scale='smoke', say=quiet)
