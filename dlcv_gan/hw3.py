@@ -20,8 +20,9 @@ from .cyclegan import window_error
 from .data import ANIME_TAGS, EYES, HAIR, Pictures, open_pictures, read_tag_lines, to_float
 from .game import Game, at_scale, draw, write_atomic
 from .handin import claim, enough, find_run, handed_in, read_history, scale_name, train_parts, write_page
-from .metrics import FeatureNet, diversity, kernel_distance, sharpness, with_interval
-from .runs import load_run, read_conditions_of
+from .metrics import FeatureNet, diversity, sharpness
+from .hw4 import score
+from .runs import label_names, load_run
 from .scores import count_faces, face_sheet
 from .tags import tag_conditions
 from .view import plot_curves, save_picture
@@ -73,8 +74,7 @@ def find_tagged_run(weights: str | Path, # a run, or a folder with a run `cgan`
                    ) -> Path: # the run; ValueError where it is conditioned on something else
     "A finished run that takes the 23 tags."
     run = find_run(weights, 'cgan', alone)
-    names = read_conditions_of(run, 1) is not None and (run/'conditions.csv').read_text(encoding='utf-8').splitlines()[0].split(',')
-    if names != ANIME_TAGS: raise ValueError(f'--weights {run}: this run is not conditioned on the 23 tags of hair and eyes; give one of t2i, acgan96 or acgan-mended on tagged faces')
+    if label_names(run) != ANIME_TAGS: raise ValueError(f'--weights {run}: this run is not conditioned on the 23 tags of hair and eyes; give one of t2i, acgan96 or acgan-mended on tagged faces')
     return run
 
 # %% ../nbs/45_hw3.ipynb #be8032b6
@@ -193,16 +193,15 @@ def hw3(out: str | Path, # the folder to fill
     train, test = faces or open_tagged(root, size, on_bad)
     runs = train_parts(out, parts(root, horses, size, seed, scale, on_bad), weights, say)
     say('sheets and scores')
-    games, real, net = {name: load_run(run) for name, run in runs.items()}, to_float(test.images[:256]), FeatureNet.random(seed=0)
+    games, real = {name: load_run(run) for name, run in runs.items()}, to_float(test.images[:256])
     y = torch.from_numpy(np.asarray(test.labels[:256])).float()
     samples = dict(gan=draw(games['gan'], 256, seed=seed), cgan=draw(games['cgan'], len(y), y, seed=seed))
     asked = tag_conditions(wishes[:25], HAIR, EYES, per_line=1, seed=seed)
     sheets = dict(gan=samples['gan'][:25], cgan=draw(games['cgan'], 25, asked, seed=seed))
-    measure = lambda x: dict(sharpness=float(sharpness(x).mean()), diversity=diversity(x))
     scores = dict(source=str(data or 'drawn faces'), scale=scale, seed=seed, size=size, train_pictures=len(train),
-                  real=dict(measure(real), faces=len(count_faces(face_sheet(to_float(train.images[:25])), cascade)) if cascade else None))
+                  real=dict(sharpness=float(sharpness(real).mean()), diversity=diversity(real), faces=len(count_faces(face_sheet(to_float(train.images[:25])), cascade)) if cascade else None))
     for name, x in samples.items():
-        scores[name] = dict(measure(x), kernel_distance=with_interval(kernel_distance, net.features(x), net.features(real))._asdict(), faces=write_sheet(sheets[name], out/f'{name}.png', cascade))
+        scores[name] = dict(score(x, real), faces=write_sheet(sheets[name], out/f'{name}.png', cascade))
     scores['tags'] = hair_and_eyes(games['cgan'], train, test, at_scale(1, 8, 8, scale=scale), seed)
     scores['cyclegan'] = translations(games['cyclegan'], horses, side, on_bad, out)
     for name, run in runs.items():

@@ -18,7 +18,7 @@ from .faces import write_hw4
 from .game import Game, at_scale, draw
 from .handin import claim, enough, handed_in, read_history, recipe, scale_name, train_parts, write_page
 from .metrics import FeatureNet, asked_and_found, diversity, kernel_distance, mse, sharpness, with_interval
-from .runs import load_run
+from .runs import label_names, load_run
 from .view import plot_curves, reconstructions, save_picture, tsne
 
 # %% ../nbs/44_hw4.ipynb #78c7be45
@@ -123,7 +123,7 @@ def acgan_figures(run: Path, # of the ACGAN
                   epochs: int, # the judge's passes over the training pictures
                  ) -> dict: # the ACGAN's scores
     "fig3_2 and fig3_3; the attribute asked against the attribute found."
-    game, history, names = load_run(run), read_history(run), (run/'conditions.csv').read_text(encoding='utf-8').splitlines()[0].split(',')
+    game, history, names = load_run(run), read_history(run), label_names(run)
     if len(names) != 1: raise ValueError(f'--weights {run}: the ACGAN of this course has one attribute, this run has {len(names)}')
     [attribute] = names
     save_picture(plot_curves(history, [['discriminator.adversarial', 'generator.adversarial'], ['discriminator.attributes', 'generator.attributes']],

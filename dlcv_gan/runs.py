@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'BUILD', 'SCHEDULE', 'objectives', 'penalties', 'build_game', 'build_schedule', 'write_text',
-           'read_settings', 'save_weights', 'load_run', 'choose_labels', 'write_conditions', 'read_conditions_of',
-           'Stop', 'ProgressLine', 'polite_stop', 'share_right', 'load_judge', 'scorer', 'KeepBest', 'make_learner',
-           'finish', 'train_run', 'open_data', 'how_many', 'make_settings', 'length', 'start', 'go_on', 'score_run']
+           'read_settings', 'save_weights', 'load_run', 'choose_labels', 'write_conditions', 'label_names',
+           'read_conditions_of', 'Stop', 'ProgressLine', 'polite_stop', 'share_right', 'load_judge', 'scorer',
+           'KeepBest', 'make_learner', 'finish', 'train_run', 'open_data', 'how_many', 'make_settings', 'length',
+           'start', 'go_on', 'score_run']
 
 # %% ../nbs/41_runs.ipynb #efe58b31
 import difflib, inspect, json, math, signal, sys, time
@@ -166,19 +167,25 @@ def write_conditions(pictures: Pictures, # with labels
     write_text(file, '\n'.join(rows) + '\n')
 
 
+def label_names(run: Path, # a run folder
+               ) -> list[str]: # what the run is conditioned on, in the order of its columns; [] for an unconditional run
+    "The labels of a run."
+    file = Path(run)/'conditions.csv'
+    return file.read_text(encoding='utf-8').splitlines()[0].split(',') if file.is_file() else []
+
+
 def read_conditions_of(run: Path, # a run folder
                        n: int, # how many rows
                        on: list | None = None, # names of labels that shall be 1, the others 0; None: as in the training data
                       ) -> torch.Tensor | None: # float (n, a); None for an unconditional run
     "Conditions to draw with; ValueError names a label that the run does not know."
-    file = Path(run)/'conditions.csv'
-    if not file.is_file():
+    names = label_names(run)
+    if not names:
         if on: raise ValueError(f'--on: the run in {run} is not conditional; leave the flag out')
         return None
-    names, *rows = file.read_text(encoding='utf-8').splitlines()
-    names, rows = names.split(','), torch.tensor([[float(v) for v in row.split(',')] for row in rows])
     for name in on or (): _look_up('--on', name, dict.fromkeys(names))
-    if on is not None: rows = torch.tensor([[float(name in on) for name in names]])
+    if on is None: rows = torch.tensor([[float(v) for v in row.split(',')] for row in (Path(run)/'conditions.csv').read_text(encoding='utf-8').splitlines()[1:]])
+    else: rows = torch.tensor([[float(name in on) for name in names]])
     return rows[torch.arange(n) % len(rows)]
 
 
@@ -268,7 +275,7 @@ def scorer(settings: dict, # of a run
 
 
 class KeepBest(Callback):
-    "Every so many rounds score what is drawn; keep the weights of the best score, and all scores in `history`."
+    "Every so many rounds score what is drawn; keep the weights of the best score, and all scores in `scores`."
     name, order, run_valid = 'keep_best', 72, False # before the stop and the checkpoint, which holds what was scored
     def __init__(self,
                  file: Path, # where the weights go: a .safetensors
