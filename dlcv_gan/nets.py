@@ -34,15 +34,15 @@ def glorot_init(module: nn.Module, # one layer; `net.apply(glorot_init)` visits 
     nn.init.xavier_uniform_(module.weight)
     if module.bias is not None: nn.init.zeros_(module.bias)
 
-# %% ../nbs/01_nets.ipynb #9a46216b
-def _channels(size: int, # side of the pictures: 32, 64 or 128
+# %% ../nbs/01_nets.ipynb #747a8f97
+def _channels(size: int, # side of the pictures: 16, 32, 64 or 128
               width: int, # channels of the layer nearest the picture
               smallest: int, # side at which the net stops halving
               widest: int, # the printed net's largest multiple of `width`
              ) -> list[int]: # channels after 0, 1, 2, ... halvings
     "Channels double with every halving of the side, up to the report's widest layer."
-    if size not in (32, 64, 128):
-        raise ValueError(f'size is {size!r}: these nets are built for 32, 64 or 128 pixels. Cache the pictures at one of those sizes.')
+    if size not in (16, 32, 64, 128):
+        raise ValueError(f'size is {size!r}: these nets are built for 16, 32, 64 or 128 pixels. Cache the pictures at one of those sizes.')
     if not isinstance(width, int) or width < 1:
         raise ValueError(f'width is {width!r}: it counts channels. Give a whole number of at least 1, such as 32.')
     halvings = (size // smallest).bit_length() - 1
@@ -52,7 +52,7 @@ def _channels(size: int, # side of the pictures: 32, 64 or 128
 class Encoder(nn.Module):
     "R1.VAE's encoder: a picture to the mean and the log-variance of its latent."
     def __init__(self,
-                 size: int = 64, # side of the pictures: 32, 64 or 128
+                 size: int = 64, # side of the pictures: 16, 32, 64 or 128
                  width: int = 32, # channels of the first layer
                  nz: int = 1024, # width of the latent
                  channels: int = 3, # channels of the pictures
@@ -100,7 +100,7 @@ class Generator(nn.Module):
 class Decoder(Generator):
     "R1.VAE's decoder: a latent to a picture; the tanh at its end is ours (the report prints none)."
     def __init__(self,
-                 size: int = 64, # side of the pictures: 32, 64 or 128
+                 size: int = 64, # side of the pictures: 16, 32, 64 or 128
                  width: int = 32, # channels before the last layer
                  nz: int = 1024, # width of the latent
                  channels: int = 3, # channels of the pictures
@@ -169,7 +169,7 @@ class AttributeEmbedding(nn.Embedding):
 class R1Generator(Generator):
     "R1.GAN's generator: the latent reshaped to 2x2, convT 4x4 s2, ReLU then BatchNorm; with `embed`, R1.ACGAN's."
     def __init__(self,
-                 size: int = 64, # side of the pictures: 32, 64 or 128
+                 size: int = 64, # side of the pictures: 16, 32, 64 or 128
                  width: int = 32, # channels before the last layer
                  nz: int = 1024, # width of the latent; with `embedded` a multiple of 4
                  channels: int = 3, # channels of the pictures
@@ -230,7 +230,7 @@ class Discriminator(nn.Module):
 class R1Discriminator(Discriminator):
     "R1.GAN's discriminator: conv 5x5, LeakyReLU, no BatchNorm; with `attributes=1`, R1.ACGAN's two heads."
     def __init__(self,
-                 size: int = 64, # side of the pictures: 32, 64 or 128
+                 size: int = 64, # side of the pictures: 16, 32, 64 or 128
                  width: int = 32, # channels of the first layer
                  channels: int = 3, # channels of the pictures
                  attributes: int = 0, # outputs of the auxiliary head; R1.ACGAN: 1
@@ -259,7 +259,7 @@ def _normed(layer: Callable, o: int, norm: Callable | None, activation: nn.Modul
 class DCGANGenerator(Generator):
     "R0.DCGAN's generator: dense, convT 4x4 s2 with BatchNorm and ReLU, tanh ([Radford et al. 2016](https://arxiv.org/abs/1511.06434))."
     def __init__(self,
-                 size: int = 64, # side of the pictures: 32, 64 or 128
+                 size: int = 64, # side of the pictures: 16, 32, 64 or 128
                  width: int = 64, # channels before the last layer
                  nz: int = 100, # width of the latent
                  channels: int = 3, # channels of the pictures
@@ -281,7 +281,7 @@ class DCGANGenerator(Generator):
 class DCGANDiscriminator(Discriminator):
     "R0.DCGAN's discriminator: conv 4x4 s2, LeakyReLU, a norm but on the first ([Radford et al. 2016](https://arxiv.org/abs/1511.06434))."
     def __init__(self,
-                 size: int = 64, # side of the pictures: 32, 64 or 128
+                 size: int = 64, # side of the pictures: 16, 32, 64 or 128
                  width: int = 64, # channels of the first layer
                  channels: int = 3, # channels of the pictures
                  norm: Callable | None = nn.BatchNorm2d, # channels -> layer; None or `layer_norm` under a gradient penalty

@@ -17,7 +17,8 @@ LIBRARY = {'faces': {'draw', 'worlds'}, 'animals': {'draw', 'worlds'}, 'scenes':
            'view': {'game'}, 'metrics': {'game'}, # files are written as the learner writes them: whole or not at all
            'residual': {'nets'}, # its discriminators have the same heads
            'study': {'game'}, # the same files, the scale's word and the random states
-           'scores': {'data', 'game'}} # what a course grades: pictures in the nets' range, drawn by a game
+           'scores': {'data', 'game'}, # what a course grades: pictures in the nets' range, drawn by a game
+           'bout': {'anime', 'faces', 'scenes', 'data', 'game', 'metrics'}} # what studies play: small worlds, a game, a ruler
 # What an assignment may know: the loop, the losses, and the networks its report prints.
 ASSIGNMENT = {'game', 'losses', 'nets', 'residual'}
 # An assignment that plays an earlier one's game by other rules imports that game instead of writing it twice.

@@ -10,7 +10,7 @@ from dlcv_gan.nets import (AttributeEmbedding, DCGANDiscriminator, DCGANGenerato
                            ToyDiscriminator, ToyGenerator, add_spectral_norm, count_parameters, dcgan_init, glorot_init, layer_norm, layer_table, mlp)
 
 torch.set_num_threads(1)
-SIZES = 32, 64, 128
+SIZES = 16, 32, 64, 128
 DISCRIMINATORS = R1Discriminator, DCGANDiscriminator
 GENERATORS = Decoder, R1Generator, DCGANGenerator
 
@@ -103,7 +103,7 @@ def test_other_numbers_of_channels(channels):
 
 
 @pytest.mark.parametrize('make', [Encoder, *GENERATORS, *DISCRIMINATORS])
-@pytest.mark.parametrize('size', [0, 16, 48, 65, 256])
+@pytest.mark.parametrize('size', [0, 8, 48, 65, 256])
 def test_a_wrong_size_is_named(make, size):
     with pytest.raises(ValueError, match=f'size is {size}.*32, 64 or 128'): make(size)
 
