@@ -36,6 +36,8 @@ class World(NamedTuple):
     test_y: Tensor # theirs
     names: tuple # a names of the labels
     judge: FeatureNet # knows the labels; its features are the ruler
+    learned: Tensor # (n, d) its features of `x`
+    unseen: Tensor # and of `test_x`
     radius: float # 19 of 20 unseen pictures have a picture of `x` nearer than this, in features
 
 
@@ -55,8 +57,8 @@ def _world(kind, size, n, test, epochs):
     x, y = to_float(images), torch.as_tensor(labels).float()
     if size < least: x = F.avg_pool2d(x, least // size)
     judge = FeatureNet.fit(x[:n], y[:n], epochs, width=16)
-    radius = torch.cdist(judge.features(x[n:]), judge.features(x[:n])).amin(1).quantile(.95).item()
-    return World(x[:n], y[:n], x[n:], y[n:], tuple(names), judge, radius)
+    learned, unseen = judge.features(x[:n]), judge.features(x[n:])
+    return World(x[:n], y[:n], x[n:], y[n:], tuple(names), judge, learned, unseen, torch.cdist(unseen, learned).amin(1).quantile(.95).item())
 
 # %% ../nbs/09c_bout.ipynb #a3d2805f
 def one_turn(game: Game, # who plays
@@ -115,11 +117,11 @@ def grades(samples: Tensor, # (n, 3, size, size) in [-1,1]
           ) -> dict: # distance, bad, reached, sharp, diverse, doubles; ArithmeticError where a sample is not finite
     "How good samples are, by a world's own judge."
     if not samples.isfinite().all(): raise ArithmeticError('a sample is not finite')
-    ours, real, seen = (world.judge.features(x) for x in (samples, world.test_x, world.x))
+    ours = world.judge.features(samples)
     nearest = lambda x: torch.cdist(x.flatten(1), x.flatten(1)).fill_diagonal_(torch.inf).amin(1)
     usual = nearest(world.test_x).median().item() / world.test_x[0].numel() ** .5 # in root mean squares, as `duplicates` measures
-    return dict(distance=kernel_distance(ours, real), bad=(torch.cdist(ours, seen).amin(1) > world.radius).float().mean().item(),
-                reached=(torch.cdist(real, ours).amin(1) <= world.radius).float().mean().item(),
+    return dict(distance=kernel_distance(ours, world.unseen), bad=(torch.cdist(ours, world.learned).amin(1) > world.radius).float().mean().item(),
+                reached=(torch.cdist(world.unseen, ours).amin(1) <= world.radius).float().mean().item(),
                 sharp=(sharpness(samples).median() / sharpness(world.test_x).median()).item(),
                 diverse=diversity(samples) / diversity(world.test_x), doubles=duplicates(samples, usual / 4))
 

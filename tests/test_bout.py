@@ -94,7 +94,8 @@ def test_what_is_no_world_is_named():
 def test_grades_of_copies(k, seed):
     "k pictures, each copied: nothing is bad where the samples are the pictures, everything has a twin, and order counts for nothing."
     x = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-    world = World(x, x[:, 0, 0, :1], x, x[:, 0, 0, :1], ('a',), FeatureNet.random(), 1e-3)
+    judge = FeatureNet.random()
+    world = World(x, x[:, 0, 0, :1], x, x[:, 0, 0, :1], ('a',), judge, judge.features(x), judge.features(x), 1e-3)
     found = grades(x, world)
     assert found['bad'] == 0 and found['reached'] == 1 and found['sharp'] == found['diverse'] == 1 and found['doubles'] == 0
     few = grades(x[:k].repeat(2, 1, 1, 1), world)
