@@ -181,6 +181,18 @@ def _hand_in(args):
         return 128 + e.signal
 
 
+def _report(args):
+    "The course's headings with a hand-in's figures and numbers."
+    from dlcv_gan.report import report
+    report(args.run, args.course, args.again)
+
+
+def _release(args):
+    "A notebook to hand out."
+    from dlcv_gan.release import release_assignment
+    release_assignment(args.notebook, args.out, args.solutions)
+
+
 def _study(args):
     "Play a study, or list all."
     from dlcv_gan.studies import call
@@ -337,6 +349,17 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     p.add_argument('--faces', metavar='DIR', help='faces with attributes for the second task (default: faces are drawn)')
     p.add_argument('--evaluator', metavar='FILE', help='what `evaluator` wrote, or the course\'s checkpoint.pth (default: one is trained)')
     p.add_argument('--draws', type=int, default=10, help='how often each exam is drawn for the interval (default 10)')
+
+    p = sub('report', _report, 'the report that a course grades, filled with a hand-in\'s figures and numbers, for you to write the rest', ['dlcv_gan report out', 'dlcv_gan report out --course hw4'])
+    p.add_argument('run', metavar='RUN', help='a folder that hw4, hw3, anime or lab7 filled; report.md is written into it')
+    p.add_argument('--course', choices=['hw4', 'hw3', 'anime', 'lab7'], help='whose headings (default: what the folder says)')
+    p.add_argument('--again', action='store_true', help='write a new one although you have edited the old one, which is kept as report-1.md')
+
+    p = sub('release-assignment', _release, 'for teachers: a notebook without its solutions, answers and outputs', [
+        'dlcv_gan release-assignment 11_gan students', 'dlcv_gan release-assignment 11_gan students --solutions teachers', 'dlcv_gan release-assignment mine/21_week3.ipynb students'])
+    p.add_argument('notebook', metavar='NOTEBOOK', help='such as 11_gan in a checkout, or a file')
+    p.add_argument('out', metavar='OUT', help='folder for the copy')
+    p.add_argument('--solutions', metavar='OUT2', help='folder for a second copy, with solutions and answers')
 
     sub('systems', _systems, 'list what can be trained, by report name', ['dlcv_gan systems'])
 

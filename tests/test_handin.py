@@ -1,5 +1,5 @@
 "What every hand-in shares, and the hand-ins of courses B, C and D: formats, order, and what users get wrong."
-import json, subprocess, sys
+import json, shutil, subprocess, sys
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from dlcv_gan import handin, hw3, lab7, wishes
 from dlcv_gan.anime import write_wishes
 from dlcv_gan.data import read_conditions
 from dlcv_gan.handin import Stopped, claim, find_run, train_parts, write_page
+from dlcv_gan.report import report
 
 torch.set_num_threads(1)
 quiet = lambda line: None
@@ -60,6 +61,11 @@ def test_course_b_writes_its_two_sheets_as_the_grader_wants_them(course_b):
     for s in scores['cyclegan'].values(): assert s['window']['error'] <= s['pixel']['error'] and s['window']['doing_nothing'] <= s['pixel']['doing_nothing']
     assert 0 <= scores['tags']['hair']['guessing'] <= 1 and (out/'index.html').exists()
 
+def test_the_reports_of_courses_b_and_d_miss_nothing(course_b, course_d, tmp_path):
+    for course, (out, _) in dict(hw3=course_b, lab7=course_d).items():
+        said = []
+        assert 'issing' not in report(shutil.copytree(out, tmp_path/course), course, say=said.append).read_text() and 'missing' not in said[0]
+
 def test_the_page_says_what_was_trained(course_b):
     page = (course_b[0]/'index.html').read_text()
     assert 'R1.ACGAN-mended (size 32, width 4, nz 16, labels 23)' in page and '8 rounds of 16' in page and 'd=1, g=1' in page
@@ -107,6 +113,7 @@ def test_course_c_answers_each_line_with_five_pictures(course_b, tmp_path):
     assert {p.name for p in (tmp_path/'one'/'samples').iterdir()} == names and scores['without_hair'] == 1 and scores['without_eyes'] == 0
     assert all(Image.open(tmp_path/'one'/'samples'/n).size == (64, 64) for n in names)
     assert 0 <= scores['tags']['hair']['samples'] <= 1 and 'judge' in dict(wishes.answers(scores))['Is it what was asked for?'], 'the faces of the run are still there'
+    assert 'issing' not in report(tmp_path/'one', 'anime', say=quiet).read_text()
     wishes.anime(text, tmp_path/'two', scale='smoke', weights=course_b[0]/'cgan', say=quiet)
     assert all((tmp_path/'one'/'samples'/n).read_bytes() == (tmp_path/'two'/'samples'/n).read_bytes() for n in names)
     with pytest.raises(ValueError, match='not conditioned on the 23 tags'): wishes.anime(text, tmp_path/'three', scale='smoke', weights=course_b[0]/'gan', say=quiet)

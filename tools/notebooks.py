@@ -41,20 +41,33 @@ def slim(nb, limit: int = 60_000, quality: int = 88):
             break
 
 
+# Run after a notebook's last cell and then taken out again: what its kernel held at most, in units of 1024 bytes (bytes on macOS).
+PEAK = "import resource as _resource\nprint(_resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss)"
+
+
+def megabytes(cell) -> int | None:
+    "What the cell `PEAK` printed, in MB; None where the system does not say."
+    text = ''.join(o.get('text', '') for o in cell.outputs if o.output_type == 'stream').strip()
+    return round(int(text) / (1e6 if sys.platform == 'darwin' else 1e6 / 1024)) if text.isdigit() else None
+
+
 def run(path: Path):
     "Execute every cell top to bottom in a new kernel; on an error the file is left as it was."
     os.environ.setdefault('PYTHONWARNINGS', 'ignore') # other people's deprecations are no part of a lesson
     nb, start = nbformat.read(path, as_version=4), time.time()
     for c in nb.cells:
         if c.cell_type == 'code': c.outputs, c.execution_count = [], None
+    nb.cells.append(nbformat.v4.new_code_cell(PEAK, metadata=dict(tags=['raises-exception']))) # not every system has `resource`
     NotebookClient(nb, timeout=3600, kernel_name='python3', resources={'metadata': {'path': str(NBS)}},
                    store_widget_state=True).execute()
+    memory = megabytes(nb.cells.pop())
     slim(nb)
     if len(json.dumps(nb)) > 950_000: slim(nb, 20_000, quality=70)
-    nb.metadata['executed'] = dict(code=fingerprint(nb), scale=os.environ.get('DLCV_GAN_SCALE', 'laptop'), seconds=round(time.time() - start))
+    nb.metadata['executed'] = dict(code=fingerprint(nb), scale=os.environ.get('DLCV_GAN_SCALE', 'laptop'), seconds=round(time.time() - start),
+                                   **(dict(megabytes=memory) if memory else {}))
     save(nb, path)
     subprocess.run(['nbdev_clean', '--fname', str(path)], check=True, cwd=ROOT)
-    print(f"{path.name}: {nb.metadata['executed']['seconds']} s, {path.stat().st_size / 1e3:.0f} kB", flush=True)
+    print(f"{path.name}: {nb.metadata['executed']['seconds']} s, {memory or '?'} MB of memory, {path.stat().st_size / 1e3:.0f} kB", flush=True)
 
 
 def faults(path: Path) -> list[str]:
