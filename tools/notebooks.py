@@ -88,7 +88,7 @@ def readme():
                 out.append(f'![](docs/readme/{name})')
             elif o.output_type == 'stream' or 'text/plain' in data:
                 out.append('```\n' + (o.get('text') or data.get('text/plain')).rstrip() + '\n```')
-    text = re.sub(r'\((\w+)\.ipynb', r'(nbs/\1.ipynb', '\n\n'.join(out)) + '\n'
+    text = re.sub(r'\((\w+)\.ipynb', r'(nbs/\1.ipynb', '\n\n'.join(out)).replace('="../docs/', '="docs/') + '\n'
     (ROOT/'README.md').write_text(text, encoding='utf-8')
 
 
