@@ -69,6 +69,12 @@ def adapt_output(output: dict, widgets: bool) -> dict:
     return output
 
 
+def is_empty(output: dict) -> bool:
+    "Is this what a progress bar leaves behind: HTML that shows nothing?"
+    html = ''.join(output.get('data', {}).get('text/html', ''))
+    return bool(html) and not re.sub(r'<style.*?</style>|<!--.*?-->|</?div>|\s', '', html, flags=re.DOTALL)
+
+
 def adapt_code(cell: dict, widgets: bool, fold: bool = False) -> dict | None:
     "A code cell without its directives; None when it is hidden; long exported code folded where the page is no lesson."
     source = ''.join(cell['source'])
@@ -80,7 +86,7 @@ def adapt_code(cell: dict, widgets: bool, fold: bool = False) -> dict | None:
     metadata, lines = {'tags': tags}, source.count('\n') + 1
     if fold and 'export' in said and lines > 40 and not cell['outputs']:
         metadata = {'tags': [*tags, 'hide-input'], 'mystnb': {'code_prompt_show': f'The source, {lines} lines', 'code_prompt_hide': 'Fold the source'}}
-    return {**cell, 'source': source, 'metadata': metadata, 'outputs': [adapt_output(o, widgets) for o in cell['outputs']]}
+    return {**cell, 'source': source, 'metadata': metadata, 'outputs': [adapt_output(o, widgets) for o in cell['outputs'] if not is_empty(o)]}
 
 
 # ---- figures: what to see, in words
@@ -115,13 +121,13 @@ def with_captions(cell: dict, said, before: str, targets: dict) -> list[dict]:
         tags = [*cell['metadata'].get('tags', ()), *([] if first else ['remove-input'])]
         return {**cell, 'outputs': outputs, 'metadata': {**cell['metadata'], 'tags': tags, 'mystnb': {**cell['metadata'].get('mystnb', {}), **words}}}
     if not any(said): return [dressed(cell['outputs'], '', True)]
-    cells, outputs = [], []
+    parts = [] # a caption belongs to its picture alone, so what was printed beside it stands in a cell of its own
     for o in cell['outputs']:
-        outputs.append(o)
-        if any(o is p for p in shown):
-            cells.append(dressed(outputs, said[len(cells)], not cells))
-            outputs = []
-    return cells + ([dressed(outputs, '', False)] if outputs else [])
+        picture = any(o is p for p in shown)
+        caption = said.pop(0) if picture else ''
+        if caption or not parts or parts[-1][1]: parts.append(([], caption))
+        parts[-1][0].append(o)
+    return [dressed(outputs, caption, i == 0) for i, (outputs, caption) in enumerate(parts)]
 
 
 def lost_captions(books: dict, figures: dict) -> list[str]:
