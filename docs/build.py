@@ -291,7 +291,7 @@ def write_pages(nbs: Path, package: Path, to: Path) -> list[str]:
 
 # ---- what a browser needs, served by us
 
-PACKED = {'mathjax@3': r'package/es5/((?:tex-chtml\.js|output/chtml/fonts/woff-v2/.*|input/tex/extensions/.*))', # -> mathjax/
+PACKED = {'mathjax@3': r'package/es5/((?:startup|core|input/tex|output/chtml|output/chtml/fonts/tex|a11y/assistive-mml)\.js|output/chtml/fonts/woff-v2/.*|input/tex/extensions/.*)', # -> mathjax/
           'requirejs@2': r'package/(require\.js)',
           '@jupyter-widgets/html-manager@1': r'package/dist/(embed-amd\.js|\w+\.woff2)'}
 
@@ -315,7 +315,7 @@ def vendor(package: str, marker: str, to: Path) -> bool:
 
 def vendor_mathjax() -> bool:
     "The renderer of formulas, its fonts and TeX extensions; without it pages show the formulas' TeX."
-    if vendor('mathjax@3', 'tex-chtml.js', VENDOR/'mathjax'): return True
+    if vendor('mathjax@3', 'startup.js', VENDOR/'mathjax'): return True
     print('docs: formulas will be shown as TeX.')
     return False
 

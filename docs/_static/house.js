@@ -13,6 +13,12 @@ for (const figure of document.querySelectorAll('.film')) {
   figure.append(button);
 }
 
+// What scrolls sideways can be scrolled with the keyboard.
+addEventListener('load', async () => {
+  await window.MathJax?.startup?.promise;
+  for (const e of document.querySelectorAll('mjx-container, .cell_output, .pst-scrollable-table-container')) if (e.scrollWidth > e.clientWidth) e.tabIndex = 0;
+});
+
 // Sliders of executed notebooks: their manager is large, so a page fetches it on request.
 const views = [...document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]')];
 const here = document.currentScript.src, fetched = name => new Promise((done, failed) => {
