@@ -27,7 +27,7 @@ suppress_warnings = ['myst.header', 'mystnb.unknown_mime_type']
 # MathJax from the site itself, never from a CDN, and only on pages that hold maths; without it the TeX is shown, legibly.
 mathjax_path = 'mathjax/startup.js' if (Path(__file__).parent/'_build'/'vendor'/'mathjax'/'startup.js').exists() else 'maths-as-text.js'
 mathjax3_config = {'loader': {'load': ['input/tex', 'output/chtml', 'a11y/assistive-mml']}, # without its menu, which is half of it
-                   'options': {'enableMenu': False}, 'chtml': {'displayAlign': 'center'}}
+                   'chtml': {'displayAlign': 'center'}}
 
 add_module_names = False
 python_maximum_signature_line_length = 84
@@ -56,7 +56,7 @@ def polish(app, pagename, templatename, context, doctree):
         with Image.open(files[m[1]]) as image: return f'<img loading="lazy" width="{image.width}" height="{image.height}" {m[0][5:]}'
     body = re.sub(r'<img (?![^>]* width=)[^>]*src="_images/([^"]+)"', picture, context['body'])
     # a long signature is a `dl` of `dd` without any `dt`: no list, says HTML
-    context['body'] = re.sub(r'(<span class="sig-paren">\(</span>)<dl>(.*?)</dl>', lambda m: m[1] + '<div class="sig-lines">' +
+    context['body'] = re.sub(r'(<span class="sig-paren">\(</span>)\s*<dl>(.*?)</dl>', lambda m: m[1] + '<div class="sig-lines">' +
                              m[2].replace('<dd>', '<div>').replace('</dd>', '</div>') + '</div>', body, flags=re.DOTALL)
 
 
