@@ -4,7 +4,7 @@
 
 nbs/*.ipynb -> docs/_build/pages (the functions below) -> Sphinx with MyST-NB -> docs/_build/html -> checked. Nothing is executed.
 """
-import json, re, shutil, subprocess, sys, tarfile, tempfile, time
+import ast, base64, json, re, shutil, subprocess, sys, tarfile, tempfile, time, tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -18,7 +18,14 @@ from api import read_module  # noqa: E402
 from conf import cfg  # noqa: E402
 
 SOURCES = f"{cfg['git_url']}/blob/{cfg['branch']}"
-ROOMS = {'1': 'Assignments', '2': 'Studies', '0': 'Library', '4': 'The doors'}
+# The sidebar: section -> which notebooks belong there, by name; within a section, patterns in this order. What fits nowhere is a start.
+ROOMS = {'Start here': ['index', 'play', 'gallery', r'(?!for_teachers|CONTRIBUTING)\D.*'],
+         'Assignments': [r'1.*', r'4[4-7]_.*'], # the lessons, then what each course is handed in
+         'Studies': [r'3.*', r'2.*'], # the ledger first
+         'Library': [r'0.*', r'4.*', 'CONTRIBUTING'],
+         'For teachers': ['for_teachers']}
+HOME = f"{cfg['doc_host']}{cfg['doc_baseurl']}/" # where the site is published; links to it stay within the site
+PAGES = ('gallery', 'CONTRIBUTING') # what is a page and no notebook
 DIRECTIVE = re.compile(r'(?m)^[ \t]*#\|[ \t]*([\w-]+)(.*)\n?')
 
 
@@ -40,7 +47,8 @@ def adapt_markdown(text: str, targets: dict) -> str:
         kind, body = re.match(r'(?:\*\*|\[!)(\w+)[.:]?(?:\*\*|\])[.:]?\s*(.*)', body, re.DOTALL).groups()
         return f':::{{{kind.lower()}}}\n{body.strip()}\n:::\n'
     text = re.sub(r'(?m)^> ?(?:\*\*|\[!)(?:Note|NOTE|Warning|WARNING|Tip|TIP|Important|IMPORTANT)[.:]?(?:\*\*|\]).*\n?(?:^>.*\n?)*', note, text)
-    text = text.replace('](../CONTRIBUTING.md', '](CONTRIBUTING.md')
+    text = text.replace('](../CONTRIBUTING.md', '](CONTRIBUTING.md').replace('="../docs/_static/', '="_static/')
+    text = re.sub(rf'\]\({re.escape(HOME)}(\w+)\.html', lambda m: f']({m[1]}.{"md" if m[1] in PAGES else "ipynb"}', text)
     text = re.sub(r'\]\(\.\./([^)\s]+)\)', rf']({SOURCES}/\1)', text)
     return doc_links(text, targets)
 
@@ -61,6 +69,12 @@ def adapt_output(output: dict, widgets: bool) -> dict:
     return output
 
 
+def is_empty(output: dict) -> bool:
+    "Is this what a progress bar leaves behind: HTML that shows nothing?"
+    html = ''.join(output.get('data', {}).get('text/html', ''))
+    return bool(html) and not re.sub(r'<style.*?</style>|<!--.*?-->|</?div>|\s', '', html, flags=re.DOTALL)
+
+
 def adapt_code(cell: dict, widgets: bool, fold: bool = False) -> dict | None:
     "A code cell without its directives; None when it is hidden; long exported code folded where the page is no lesson."
     source = ''.join(cell['source'])
@@ -72,7 +86,92 @@ def adapt_code(cell: dict, widgets: bool, fold: bool = False) -> dict | None:
     metadata, lines = {'tags': tags}, source.count('\n') + 1
     if fold and 'export' in said and lines > 40 and not cell['outputs']:
         metadata = {'tags': [*tags, 'hide-input'], 'mystnb': {'code_prompt_show': f'The source, {lines} lines', 'code_prompt_hide': 'Fold the source'}}
-    return {**cell, 'source': source, 'metadata': metadata, 'outputs': [adapt_output(o, widgets) for o in cell['outputs']]}
+    return {**cell, 'source': source, 'metadata': metadata, 'outputs': [adapt_output(o, widgets) for o in cell['outputs'] if not is_empty(o)]}
+
+
+# ---- figures: what to see, in words
+
+def pictures(cell: dict) -> list[dict]:
+    "The outputs of a cell that are pictures."
+    return [o for o in cell.get('outputs', ()) if any(k.startswith('image/') for k in o.get('data', {}))]
+
+
+def plain(text: str) -> str:
+    "Markdown as an alternative text: without marks, links, formulas and line ends."
+    text = re.sub(r'!?\[([^\]]*)\]\([^)]*\)|\{py:obj\}`([^`<]*?) ?<[^`]*`', lambda m: m[1] or m[2] or '', text)
+    return re.sub(r'\s+', ' ', re.sub(r'[`*$]|^#+ .*$|^\|.*$|^> ?', '', text, flags=re.MULTILINE)).strip()
+
+
+def described(source: str, before: str) -> str:
+    "Where nobody has said what to see: the title that the code gives its figure, else the last sentence of the prose above."
+    title = re.search(r'title=f?([\'"])(.+?)\1', source)
+    if title and not re.search(r'[{}]', title[2]): return title[2]
+    sentences = re.split(r'(?<=[.!?:]) ', plain(re.sub(r'```.*?```|\$\$.*?\$\$|<[^>]*>', '', before, flags=re.DOTALL)))
+    return sentences[-1].rstrip(':') or 'A figure made by the code above'
+
+
+def with_captions(cell: dict, said, before: str, targets: dict) -> list[dict]:
+    "A cell whose pictures have alternative texts and, where `said` has them, captions; one cell for each picture that has its own."
+    shown, source = pictures(cell), ''.join(cell['source'])
+    if not shown: return [cell]
+    said = said if isinstance(said, list) else [said or ''] if len(shown) == 1 else ['']*(len(shown) - 1) + [said or ''] # one for several stands below the last
+    said = said + ['']*(len(shown) - len(said))
+    def dressed(outputs, caption, first):
+        words = {'image': {'alt': plain(caption) or described(source, before)}, **({'figure': {'caption': doc_links(caption, targets)}} if caption else {})}
+        tags = [*cell['metadata'].get('tags', ()), *([] if first else ['remove-input'])]
+        return {**cell, 'outputs': outputs, 'metadata': {**cell['metadata'], 'tags': tags, 'mystnb': {**cell['metadata'].get('mystnb', {}), **words}}}
+    if not any(said): return [dressed(cell['outputs'], '', True)]
+    parts = [] # a caption belongs to its picture alone, so what was printed beside it stands in a cell of its own
+    for o in cell['outputs']:
+        picture = any(o is p for p in shown)
+        caption = said.pop(0) if picture else ''
+        if caption or not parts or parts[-1][1]: parts.append(([], caption))
+        parts[-1][0].append(o)
+    return [dressed(outputs, caption, i == 0) for i, (outputs, caption) in enumerate(parts)]
+
+
+def lost_captions(books: dict, figures: dict) -> list[str]:
+    "Captions whose figure is gone."
+    have = {n: {c.get('id') for c in nb['cells'] if pictures(c)} for n, nb in books.items()}
+    return [f'docs/figures.toml: [{n}] {cell} is no cell with a figure; give the caption to the new cell, or remove it'
+            for n, said in figures.items() for cell in said if cell not in have.get(n, ())]
+
+
+# ---- the gallery
+
+def printed_systems(package: Path) -> dict:
+    "Report's name -> (title, module), read from the code of each `System(...)` without importing it."
+    found = {}
+    for p in sorted(package.glob('*.py')):
+        for n in ast.walk(ast.parse(p.read_text(encoding='utf-8'))):
+            if isinstance(n, ast.Call) and getattr(n.func, 'id', '') == 'System' and all(isinstance(a, ast.Constant) for a in n.args[:3]) and len(n.args) > 2:
+                found[n.args[0].value] = (n.args[2].value, p.stem)
+    return found
+
+
+def gallery(chosen: dict, systems: dict, books: dict, figures: dict, titles: dict, to: Path) -> str:
+    "The gallery's page; its pictures are taken out of the notebooks and laid into `to`/gallery."
+    at = {n.partition('_')[2]: n for n in titles} # module -> notebook
+    known = [s.strip() for names in chosen for s in names.split(',')]
+    if wrong := [s for s in known if s not in systems]: raise ValueError(f'docs/gallery.toml: no module defines the system {wrong[0]}; there are {", ".join(systems)}')
+    (to/'gallery').mkdir(exist_ok=True)
+    cards = []
+    for names, where in chosen.items():
+        book, cell, number = (*where.split('/'), '0')[:3]
+        found = [pictures(c) for c in books.get(book, {'cells': []})['cells'] if c.get('id') == cell]
+        if not found or len(found[0]) <= int(number): raise ValueError(f'docs/gallery.toml: {names}: {where} is no figure of a notebook; name another')
+        kind, data = next((k, d) for k, d in found[0][int(number)]['data'].items() if k.startswith('image/'))
+        file = f'gallery/{book}-{cell}-{number}.{kind.removeprefix("image/")}'
+        (to/file).write_bytes(base64.b64decode(''.join(data)))
+        said = figures.get(book, {}).get(cell, '')
+        said = said if isinstance(said, str) else said[int(number)]
+        head = ' and '.join(f'**{s}**, {systems[s][0]}' for s in map(str.strip, names.split(',')))
+        cards.append(f'::::{{grid-item}}\n:::{{figure}} {file}\n:alt: {plain(said)}\n:target: {book}.html\n\n{head}. {said} [{titles[book]}]({book}.ipynb)\n:::\n::::\n')
+    rest = [f'{s} ([{systems[s][0]}]({at[systems[s][1]]}.ipynb))' for s in systems if s not in known and systems[s][1] in at]
+    text = ('# Gallery\n\n{.subtitle}\nWhat every system draws, as the notebooks left it: trained on drawn worlds, most of them for minutes on two processor cores. Nothing is picked out, and the failures hang too.\n\n'
+            'A picture leads to the notebook that made it, where you can read why it looks as it does. The reports\' own sizes and lengths need a GPU (`make gpu`).\n\n'
+            ':::::{grid} 1 1 1 2\n:gutter: 4\n:class-container: gallery\n\n' + '\n'.join(cards) + ':::::\n')
+    return text + (f'\nNot shown, because no page trains them yet: {"; ".join(rest)}.\n' if rest else '')
 
 
 # ---- API cards
@@ -131,28 +230,40 @@ def all_targets(modules: dict) -> dict:
 def markdown_cell(text: str) -> dict: return dict(cell_type='markdown', metadata={}, source=text)
 
 
-def page(nb: dict, targets: dict, symbols: list = (), module: str = '', widgets: bool = False, fold: bool = False) -> dict:
+def page(nb: dict, targets: dict, symbols: list = (), module: str = '', widgets: bool = False, fold: bool = False, figures: dict | None = None) -> dict:
     "A notebook as the site shows it."
-    cells = []
+    cells, before = [], ''
     for i, c in enumerate(nb['cells']):
         text = ''.join(c['source'])
-        if c['cell_type'] == 'code': c = adapt_code(c, widgets, fold)
-        else: c = {**c, 'source': adapt_markdown(adapt_title(text) if i == 0 else text, targets)}
-        if c: cells.append(c)
+        if c['cell_type'] == 'code':
+            if shown := adapt_code(c, widgets, fold): cells += with_captions(shown, (figures or {}).get(c.get('id')), before, targets)
+        else:
+            before = text
+            cells.append({**c, 'source': adapt_markdown(adapt_title(text) if i == 0 else text, targets)})
     cells += map(markdown_cell, reference(list(symbols), module, targets))
     metadata = {k: v for k, v in nb['metadata'].items() if k != 'widgets' or widgets}
     return dict(nb, cells=cells, metadata=metadata, nbformat=4, nbformat_minor=4)
 
 
+def rooms(names: list) -> dict:
+    "Section -> its pages in order, each page in the first section that takes it."
+    found, left = {}, list(names)
+    for room, patterns in ROOMS.items():
+        for pattern in patterns:
+            taken = [n for n in left if re.fullmatch(pattern, n)]
+            left = [n for n in left if n not in taken]
+            found.setdefault(room, []).extend(taken)
+    return {room: members for room, members in found.items() if members}
+
+
 def contents(titles: dict) -> str:
-    "The sidebar: one hidden table of contents for each room, notebooks with their numbers; `titles` is page -> title."
-    rooms = {'Start here': ['self', *(n for n in titles if not n[0].isdigit() and n != 'index')]}
-    rooms |= {room: [f'{n.partition("_")[0]}  {t} <{n}>' for n, t in titles.items() if n.startswith(digit)] for digit, room in ROOMS.items()}
-    return '\n'.join(f'```{{toctree}}\n:hidden:\n:caption: {title}\n\n' + '\n'.join(members) + '\n```\n' for title, members in rooms.items() if members)
+    "The sidebar: one hidden table of contents for each section, notebooks with their numbers; `titles` is page -> title."
+    entry = lambda n: 'self' if n == 'index' else f'{n.partition("_")[0]}  {titles[n]} <{n}>' if n[0].isdigit() else f'{titles[n]} <{n}>'
+    return '\n'.join(f'```{{toctree}}\n:hidden:\n:caption: {room}\n\n' + '\n'.join(map(entry, members)) + '\n```\n' for room, members in rooms(titles).items())
 
 
-def write_pages(nbs: Path, package: Path, to: Path):
-    "Every notebook (and CONTRIBUTING) as a page."
+def write_pages(nbs: Path, package: Path, to: Path) -> list[str]:
+    "Every notebook, the gallery and CONTRIBUTING as pages; what is wrong, in words."
     books = {p.stem: json.loads(p.read_text(encoding='utf-8')) for p in sorted(nbs.glob('*.ipynb'))}
     default = re.compile(r'(?m)^\s*#\|\s*default_exp\s+(\S+)')
     module = {n: m[1] for n, nb in books.items() for c in nb['cells'] if c['cell_type'] == 'code' for m in [default.search(''.join(c['source']))] if m}
@@ -167,15 +278,20 @@ def write_pages(nbs: Path, package: Path, to: Path):
         text = re.sub(r'\]\(nbs/(\w+\.ipynb)', r'](\1', (ROOT/'CONTRIBUTING.md').read_text(encoding='utf-8'))
         (to/'CONTRIBUTING.md').write_text(re.sub(r'\]\((?!\w+:|#|\w+\.ipynb)([^)\s]+)\)', rf']({SOURCES}/\1)', text), encoding='utf-8')
         titles['CONTRIBUTING'] = 'Contributing'
+    figures, chosen = (tomllib.loads((DOCS/f'{x}.toml').read_text(encoding='utf-8')) for x in ('figures', 'gallery'))
+    if chosen := {names: where for names, where in chosen.items() if where.split('/')[0] in books}: # a copy may hold some notebooks only
+        (to/'gallery.md').write_text(gallery(chosen, printed_systems(package), books, figures, titles, to), encoding='utf-8')
+        titles['gallery'] = 'Gallery'
     for name, nb in books.items():
-        nb = page(nb, targets, symbols.get(name, []), f"{package.name}.{module.get(name)}", widgets, name[0] in '04')
+        nb = page(nb, targets, symbols.get(name, []), f"{package.name}.{module.get(name)}", widgets, name[0] in '04', figures.get(name))
         if name == 'index': nb['cells'].append(markdown_cell(contents(titles)))
         (to/f'{name}.ipynb').write_text(json.dumps(nb), encoding='utf-8')
+    return lost_captions(books, figures)
 
 
 # ---- what a browser needs, served by us
 
-PACKED = {'mathjax@3': r'package/es5/((?:tex-chtml\.js|output/chtml/fonts/woff-v2/.*|input/tex/extensions/.*))', # -> mathjax/
+PACKED = {'mathjax@3': r'package/es5/((?:startup|core|input/tex|output/chtml|output/chtml/fonts/tex|a11y/assistive-mml)\.js|output/chtml/fonts/woff-v2/.*|input/tex/extensions/.*)', # -> mathjax/
           'requirejs@2': r'package/(require\.js)',
           '@jupyter-widgets/html-manager@1': r'package/dist/(embed-amd\.js|\w+\.woff2)'}
 
@@ -199,7 +315,7 @@ def vendor(package: str, marker: str, to: Path) -> bool:
 
 def vendor_mathjax() -> bool:
     "The renderer of formulas, its fonts and TeX extensions; without it pages show the formulas' TeX."
-    if vendor('mathjax@3', 'tex-chtml.js', VENDOR/'mathjax'): return True
+    if vendor('mathjax@3', 'startup.js', VENDOR/'mathjax'): return True
     print('docs: formulas will be shown as TeX.')
     return False
 
@@ -273,12 +389,12 @@ def build(nbs: Path, package: Path, out: Path) -> list[str]:
     "Pages, site and checks under `out`; what is wrong, in words."
     from sphinx.cmd.build import main as sphinx
     pages, html, warnings = out/'pages', out/'html', out/'warnings.txt'
-    write_pages(nbs, package, pages)
+    lost = write_pages(nbs, package, pages)
     shutil.rmtree(html, ignore_errors=True)
     if sphinx(['-q', '-E', '-b', 'html', '-c', str(DOCS), '-d', str(out/'doctrees'), '-w', str(warnings), str(pages), str(html)]):
         return ['Sphinx failed: see above']
     said = [x.replace(str(pages), 'nbs') for x in warnings.read_text(encoding='utf-8').splitlines() if x.startswith(str(pages))]
-    return said + broken_links(html) + foreign_requests(html)
+    return lost + said + broken_links(html) + foreign_requests(html)
 
 
 def main() -> int:

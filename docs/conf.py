@@ -1,6 +1,9 @@
 "Sphinx settings of the site; docs/build.py makes the pages and calls Sphinx. Facts about the project come from settings.ini."
+import re
 from configparser import ConfigParser
 from pathlib import Path
+
+from PIL import Image
 
 cfg = ConfigParser(delimiters=['='])
 cfg.read(Path(__file__).parents[1]/'settings.ini', encoding='utf-8')
@@ -9,20 +12,22 @@ cfg = cfg['DEFAULT']
 project, author, release, copyright = cfg['lib_name'], cfg['author'], cfg['version'], cfg['copyright']
 extensions = ['sphinx.ext.githubpages', 'myst_nb', 'sphinx_design', 'sphinx_copybutton']
 templates_path, html_static_path, html_css_files = ['_templates'], ['_static', '_build/vendor'], ['house.css']
+html_js_files = [('house.js', {'defer': 'defer'})]
 exclude_patterns = ['.ipynb_checkpoints']
 
 # Pages arrive executed: stored outputs are shown, nothing runs here.
 nb_execution_mode = 'off'
 nb_merge_streams = True
 nb_number_source_lines = False
-nb_ipywidgets_js = {name: {} for name in ('require.js', 'embed-amd.js') if (Path(__file__).parent/'_build'/'vendor'/name).exists()}
+nb_ipywidgets_js = {} # house.js fetches the manager when a reader asks for the sliders: 3.6 MB that most pages' readers do not want
 myst_enable_extensions = ['dollarmath', 'amsmath', 'colon_fence', 'attrs_block', 'attrs_inline', 'html_image', 'deflist']
 myst_heading_anchors = 4
 suppress_warnings = ['myst.header', 'mystnb.unknown_mime_type']
 
 # MathJax from the site itself, never from a CDN, and only on pages that hold maths; without it the TeX is shown, legibly.
-mathjax_path = 'mathjax/tex-chtml.js' if (Path(__file__).parent/'_build'/'vendor'/'mathjax'/'tex-chtml.js').exists() else 'maths-as-text.js'
-mathjax3_config = {'options': {'enableMenu': False}, 'chtml': {'displayAlign': 'center'}}
+mathjax_path = 'mathjax/startup.js' if (Path(__file__).parent/'_build'/'vendor'/'mathjax'/'startup.js').exists() else 'maths-as-text.js'
+mathjax3_config = {'loader': {'load': ['input/tex', 'output/chtml', 'a11y/assistive-mml']}, # without its menu, which is half of it
+                   'chtml': {'displayAlign': 'center'}}
 
 add_module_names = False
 python_maximum_signature_line_length = 84
@@ -38,6 +43,21 @@ html_sidebars = {'**': ['rooms.html']}
 html_theme_options = dict(
     logo=dict(text=project, image_light='_static/two-players.svg', image_dark='_static/two-players.svg', alt_text=''), navbar_center=[], navbar_end=['theme-switcher', 'navbar-icon-links'], navbar_persistent=['search-button'],
     icon_links=[dict(name='Repository', url=cfg['git_url'], icon='fa-brands fa-github')],
-    show_toc_level=2, navigation_with_keys=False, footer_start=['copyright'], footer_end=[], pygments_light_style='tango',
-    secondary_sidebar_items=['page-toc'], show_prev_next=True)
+    show_toc_level=2, navigation_with_keys=False, footer_start=['copyright'], footer_end=[], pygments_light_style='a11y-high-contrast-light', pygments_dark_style='a11y-high-contrast-dark',
+    secondary_sidebar_items={'**': ['page-toc'], 'index': [], 'gallery': []}, show_prev_next=True)
 html_context = dict(default_mode='auto')
+
+
+def polish(app, pagename, templatename, context, doctree):
+    "What Sphinx leaves undone in a page: pictures that come when they are near and have their room kept, signatures that are no lists."
+    if not context.get('body'): return
+    files = {Path(name).name: Path(app.srcdir)/src for src, name in app.builder.images.items()}
+    def picture(m):
+        with Image.open(files[m[1]]) as image: return f'<img loading="lazy" width="{image.width}" height="{image.height}" {m[0][5:]}'
+    body = re.sub(r'<img (?![^>]* width=)[^>]*src="_images/([^"]+)"', picture, context['body'])
+    # a long signature is a `dl` of `dd` without any `dt`: no list, says HTML
+    context['body'] = re.sub(r'(<span class="sig-paren">\(</span>)\s*<dl>(.*?)</dl>', lambda m: m[1] + '<div class="sig-lines">' +
+                             m[2].replace('<dd>', '<div>').replace('</dd>', '</div>') + '</div>', body, flags=re.DOTALL)
+
+
+def setup(app): app.connect('html-page-context', polish)

@@ -1,10 +1,11 @@
 "The live page plays the game that Python plays: same seed and settings, same losses and points. Its JavaScript runs in node, else in Chromium."
-import contextlib, functools, http.server, json, shutil, subprocess, threading
+import contextlib, json, shutil, subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from chromium import browser, served
 
 from dlcv_gan.draw import grid, mode_centres, modes_covered, ring
 from dlcv_gan.game import DG, Schedule
@@ -14,37 +15,10 @@ from dlcv_gan.play import Rain, play_game
 STATIC = Path(__file__).resolve().parents[1]/'docs'/'_static'
 SCRIPT = STATIC/'play'/'game.js'
 if not SCRIPT.exists(): pytest.skip('the page lives in the repository', allow_module_level=True)
-CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-         '--disable-component-update', '--disable-sync']
 WORLDS = dict(ring=mode_centres(ring), grid=mode_centres(grid, side=3))
 OBJECTIVES = dict(minimax=minimax, non_saturating=non_saturating, least_squares=least_squares, hinge=hinge, wasserstein=wasserstein)
 PENALTIES = dict(gradient_penalty=gradient_penalty, r1=r1, dragan=dragan)
 ROUNDS = 40
-
-
-@contextlib.contextmanager
-def served(folder: Path):
-    "A folder on a port of this machine."
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args): pass
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try: yield f'http://127.0.0.1:{server.server_port}/'
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@contextlib.contextmanager
-def browser():
-    "The Chromium found here, with a new profile."
-    sync_api = pytest.importorskip('playwright.sync_api')
-    if not CHROMIUM: pytest.skip('no chromium on the PATH')
-    with sync_api.sync_playwright() as p:
-        chromium = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        try: yield chromium
-        finally: chromium.close()
 
 
 def javascript(body: str, *args):

@@ -1,5 +1,5 @@
 "The site builder: what a page becomes, and what it refuses. Runs in the repository only."
-import sys
+import json, sys, tomllib
 from pathlib import Path
 
 import pytest
@@ -7,7 +7,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 if not (ROOT/'docs'/'build.py').exists(): pytest.skip('the site is built in the repository', allow_module_level=True)
 pytest.importorskip('myst_nb')
-sys.path.insert(0, str(ROOT/'docs'))
+sys.path[:0] = [str(ROOT/'docs'), str(ROOT/'tools')]
 import build # noqa: E402
 
 targets = {'GameLearner': 'dlcv_gan.game.GameLearner', 'Learner': 'https://docs.fast.ai/learner.html'}
@@ -53,10 +53,86 @@ class A:
     assert ':value: "\'a | b\'"' in c and 'a constant' in c
     assert targets['A.go'] == targets[symbols[2].full_name + '.go'] == symbols[2].full_name + '.go'
 
-def test_rooms_by_the_first_digit():
-    rooms = build.contents({n: f'About {n}' for n in ('00_data', '10_vae', '20_study', '40_systems', 'index', 'CONTRIBUTING')}).split(':caption: ')[1:]
-    assert [r.split('\n')[0] for r in rooms] == ['Start here', 'Assignments', 'Studies', 'Library', 'The doors']
-    assert 'self\nCONTRIBUTING' in rooms[0] and '10_vae' in rooms[1] and '00_data' in rooms[3]
+def test_sections_take_their_notebooks():
+    names = ['00_data', '10_vae', '21_new', '23_turns', '30_ledger', '40_systems', '44_hw4', 'CONTRIBUTING', 'for_teachers', 'gallery', 'index', 'later', 'play']
+    assert build.rooms(names) == {'Start here': ['index', 'play', 'gallery', 'later'], 'Assignments': ['10_vae', '44_hw4'],
+                                  'Studies': ['30_ledger', '21_new', '23_turns'], 'Library': ['00_data', '40_systems', 'CONTRIBUTING'], 'For teachers': ['for_teachers']}
+    assert 'For teachers' not in build.rooms(['index', '00_data'])
+    made = build.contents({n: f'About {n}' for n in names}).split(':caption: ')[1:]
+    assert [r.split('\n')[0] for r in made] == list(build.rooms(names)) and 'self\nAbout play <play>' in made[0] and '10  About 10_vae <10_vae>' in made[1]
+
+def shown(*texts): return dict(cell_type='code', id='c', metadata={}, source="show(title='A title')", outputs=[
+    dict(output_type='display_data', data={'image/png': t} if t.startswith('p') else {'text/plain': t}) for t in texts])
+
+def test_a_caption_is_its_pictures_alone():
+    made = build.with_captions(shown('words', 'p1', 'p2', 'more'), ['First `f`.', 'Second.'], '', {})
+    say = lambda c: (len(c['outputs']), c['metadata']['mystnb'].get('figure', {}).get('caption'), 'remove-input' in c['metadata']['tags'])
+    assert [say(c) for c in made] == [(1, None, False), (1, 'First `f`.', True), (1, 'Second.', True), (1, None, True)]
+    assert [c['metadata']['mystnb']['image']['alt'] for c in made[1:3]] == ['First f.', 'Second.']
+    assert build.with_captions(shown('words'), None, '', {}) == [shown('words')]
+    assert [say(c) for c in build.with_captions(shown('p1', 'p2'), 'Both.', '', {})] == [(1, None, False), (1, 'Both.', True)]
+
+def test_a_picture_without_a_caption_has_words():
+    alt = lambda source, before: build.described(source, before)
+    assert alt("show(title='A title')", 'Before. After.') == 'A title'
+    assert alt("show(title=f'{n} faces')", '## H\n\nOne. Here [they](x.ipynb) `are`:') == 'Here they are'
+    assert alt('show()', '') == 'A figure made by the code above'
+
+def test_what_progress_bars_leave_is_not_shown():
+    html = lambda x: dict(data={'text/html': x})
+    assert build.is_empty(html('<style>p { x }</style>')) and build.is_empty(html('<div></div>'))
+    assert not build.is_empty(html('<div>7</div>')) and not build.is_empty(dict(text='7'))
+
+def test_links_to_the_published_site_stay_within_it():
+    assert build.adapt_markdown(f'[g]({build.HOME}gallery.html), [p]({build.HOME}play.html)', {}) == '[g](gallery.md), [p](play.ipynb)'
+    assert build.adapt_markdown('<img src="../docs/_static/film.webp">', {}) == '<img src="_static/film.webp">'
+
+def books(): return {p.stem: json.loads(p.read_text(encoding='utf-8')) for p in (ROOT/'nbs').glob('*.ipynb')}
+
+def test_every_caption_has_its_figure():
+    figures = tomllib.loads((ROOT/'docs'/'figures.toml').read_text(encoding='utf-8'))
+    assert not build.lost_captions(books(), figures)
+    assert 'play' in build.lost_captions(books(), {'play': {'0': 'x'}})[0]
+
+def test_the_gallery_knows_every_system_and_refuses_what_is_none(tmp_path):
+    from dlcv_gan.systems import systems
+    found = build.printed_systems(ROOT/'dlcv_gan')
+    assert {k: t for k, (t, _) in found.items()} == {k: s.title for k, s in systems().items()}
+    nbs = books()
+    make = lambda chosen: build.gallery(chosen, found, nbs, {}, {n: n for n in nbs}, tmp_path)
+    text = make({'R1.VAE': '10_vae/e9588c15'})
+    assert (tmp_path/'gallery'/'10_vae-e9588c15-0.jpeg').stat().st_size > 1000 and 'R1.VAE**' in text and 'R1.GAN (' in text.split('Not shown')[1]
+    with pytest.raises(ValueError, match='R9.X'): make({'R9.X': '10_vae/e9588c15'})
+    with pytest.raises(ValueError, match='nothere'): make({'R1.VAE': '10_vae/nothere'})
+
+def test_colours_of_code_can_be_read():
+    from pygments.styles import get_style_by_name
+    import conf
+    def light(c):
+        rgb = [int(c[i:i + 2], 16) / 255 for i in (0, 2, 4)]
+        return sum(w * (v / 12.92 if v <= .04045 else ((v + .055) / 1.055) ** 2.4) for w, v in zip((.2126, .7152, .0722), rgb))
+    for theme, paper in (('light', 'f3f4f5'), ('dark', '29313d')): # the theme's surfaces
+        style = get_style_by_name(conf.html_theme_options[f'pygments_{theme}_style'])
+        faint = {str(t): s['color'] for t, s in style if s['color'] and (max(map(light, (paper, s['color']))) + .05) / (min(map(light, (paper, s['color']))) + .05) < 4.5}
+        assert not faint, f'{theme}: {faint}'
+
+def test_the_film_of_runs_is_their_frames(tmp_path):
+    import numpy as np, torch
+    from PIL import Image
+    import film
+    for k in range(2):
+        frames = [torch.full((134, 530, 3), 100 * k + 10 * i, dtype=torch.uint8) for i in range(5)]
+        (tmp_path/f'run{k}').mkdir()
+        torch.save(dict(callbacks=dict(film=dict(every=1, frames=frames))), tmp_path/f'run{k}'/'checkpoint.pth')
+    film.shoot([tmp_path/'run0', tmp_path/'run1'], tmp_path/'x.webp', frames=5)
+    with Image.open(tmp_path/'x.webp') as made, Image.open(tmp_path/'x-still.webp') as still:
+        assert made.n_frames == 5 and made.size == still.size == (398, 142)
+        row = np.asarray(still.convert('L'), float)
+        assert abs(row[:60].mean() - 40) < 5 and abs(row[70:130].mean() - 140) < 5
+    with pytest.raises(FileNotFoundError, match='none'): film.frames_of(tmp_path/'none', 6)
+    with pytest.raises(ValueError, match='fewer than 9'): film.frames_of(tmp_path/'run0', 9)
+    with pytest.raises(ValueError, match='webp'): film.shoot([tmp_path/'run0'], tmp_path/'x.gif')
+    assert (ROOT/'docs'/'_static'/'film.webp').stat().st_size < 400_000
 
 def test_a_page_is_titled_stripped_and_closed_by_its_cards(tmp_path):
     cell = lambda kind, source: dict(cell_type=kind, metadata={}, source=source, **(dict(outputs=[]) if kind == 'code' else {}))

@@ -4,7 +4,7 @@
     python tools/notebooks.py check [NB ...]    fail where a notebook's code is not what its outputs were made by
     python tools/notebooks.py readme            write README.md from nbs/index.ipynb, pictures included
 """
-import base64, hashlib, io, json, os, re, subprocess, sys, time
+import base64, hashlib, io, json, os, re, subprocess, sys, time, tomllib
 from pathlib import Path
 
 import nbformat
@@ -85,6 +85,7 @@ def faults(path: Path) -> list[str]:
 def readme():
     "Turn index.ipynb into README.md; its pictures go to docs/readme/."
     nb, out, pics = nbformat.read(NBS/'index.ipynb', as_version=4), [], ROOT/'docs'/'readme'
+    said = tomllib.loads((Path(__file__).parents[1]/'docs'/'figures.toml').read_text(encoding='utf-8'))['index']
     pics.mkdir(parents=True, exist_ok=True)
     for i, c in enumerate(nb.cells):
         hidden = re.search(r'(?m)^#\|\s*hide', c.source)
@@ -98,10 +99,10 @@ def readme():
             if kind:
                 name = f"{c.id}-{j}.{kind.removeprefix('image/')}"
                 (pics/name).write_bytes(base64.b64decode(data[kind]))
-                out.append(f'![](docs/readme/{name})')
+                out.append(f'![{said.get(c.id, "")}](docs/readme/{name})')
             elif o.output_type == 'stream' or 'text/plain' in data:
                 out.append('```\n' + (o.get('text') or data.get('text/plain')).rstrip() + '\n```')
-    text = re.sub(r'\((\w+)\.ipynb', r'(nbs/\1.ipynb', '\n\n'.join(out)) + '\n'
+    text = re.sub(r'\((\w+)\.ipynb', r'(nbs/\1.ipynb', '\n\n'.join(out)).replace('="../docs/', '="docs/') + '\n'
     (ROOT/'README.md').write_text(text, encoding='utf-8')
 
 
