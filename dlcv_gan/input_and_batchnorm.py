@@ -29,7 +29,9 @@ NORMS = {'both': (True, True, False), 'G': (True, False, False), 'D': (False, Tr
 STARTS = dict(dcgan=dcgan_init, glorot=glorot_init) # of the weights
 
 
-def leak(): return nn.LeakyReLU(.2)
+def leak() -> nn.Module: # passes a fifth of what is negative
+    "DCGAN's LeakyReLU."
+    return nn.LeakyReLU(.2)
 
 
 ACTIVATIONS = {'leaky D, relu G': (leak, nn.ReLU), 'relu': (nn.ReLU, nn.ReLU), 'leaky': (leak, leak), 'sigmoid': (nn.Sigmoid, nn.Sigmoid)} # in D, in G
