@@ -33,7 +33,7 @@ def axis_penalty(weight: float = 10., # lambda
     "R0's first mistake: squared gradients are summed over the first axis of a picture only."
     def penalty(D, real, fake, y=None):
         x = torch.lerp(real, fake, torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device))
-        return _slope_one(input_gradient(D, x, y).view_as(x), weight, 1)
+        return _slope_one(input_gradient(D, x, y).reshape(x.shape), weight, 1)
     return penalty
 
 
@@ -123,7 +123,7 @@ def train_game(seed: int, # of weights, noise, order, and of the ring's points
 def course(errors: Tensor, # (looks,) along a run, a multiple of four
           ) -> dict: # error, whole, fall, setback, steady
     "A curve's last quarter, its mean, how far it ends above its best quarter, its largest step back, how steadily it goes down."
-    quarters = errors.view(4, -1).mean(1)
+    quarters = errors.reshape(4, -1).mean(1)
     order = spearmanr(range(len(errors)), errors).statistic if errors.std() > 0 else 0.
     return dict(error=quarters[3], whole=errors.mean(), fall=quarters[3] - quarters.min(),
                 setback=(errors - errors.cummin(0).values).max(), steady=-order)
