@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CUBES', 'MALE', 'KIN', 'REST', 'FAULTS', 'WRONG', 'SHARES', 'LABELS', 'GAMES', 'FACES', 'ANIME', 'BOTH', 'MEAN',
-           'TINY', 'conditions', 'draw_pairs', 'hot', 'pair_world', 'ambiguous', 'lesson', 'make_game',
+           'TINY', 'FIRST_ONLY', 'conditions', 'draw_pairs', 'hot', 'pair_world', 'ambiguous', 'lesson', 'make_game',
            'train_conditions', 'changes', 'play_conditions']
 
 # %% ../nbs/24_conditions.ipynb #c5d2aebd
@@ -229,6 +229,9 @@ def _flipped(metric, least, more, relative=False):
     return tuple(Contrast(metric, dict(change='flip'), dict(change='code'), least, more, dict(world='faces', game=game, labels=labels, weight=1., lr=.001), relative)
                  for game, labels in (('r1 acgan', 'male'), ('acgan', 'all')))
 
+
+# No claim of a report, but a line of its code: what does it cost?
+FIRST_ONLY = Contrast('obeys', dict(labels='first'), dict(labels='all'), .1, False, dict(world='pairs', game='acgan', weight=1., lr=.001, change='none'))
 
 conditions = Study('conditions', 'who listens to labels, what it costs, and what labels that lie cost', play_conditions,
     [dict(world='anime', game='acgan', labels='all', weight=[1., MEAN, TINY], lr=.001, change='none'),
