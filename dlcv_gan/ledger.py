@@ -38,8 +38,7 @@ def ledger(studies: list[Study], # all there are; their order decides which one'
         table, stale = study.verdicts(frame), bool(frame.version.iloc[0] != study.version)
         for row in study.ledger(frame).to_dict('records'):
             mine = table[table.claim == row['claim']]
-            wanted = frame.merge(pd.DataFrame(study.points(row['claim']))) # the runs that this claim needs
-            row |= dict(seconds=wanted.seconds.sum(), stale=stale, notebooks=[notebook_of(study)], contrasts=mine, least=mine.least.iloc[0])
+            row |= dict(seconds=study.needed(frame, row['claim']).seconds.sum(), stale=stale, notebooks=[notebook_of(study)], contrasts=mine, least=mine.least.iloc[0])
             found.setdefault(row['claim'], []).append(row)
     return pd.DataFrame([_joined(rows) for _, rows in sorted(found.items())]).set_index('claim') if found else pd.DataFrame()
 

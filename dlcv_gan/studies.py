@@ -52,7 +52,7 @@ def _report(study, args):
     "The verdicts, as far as the runs reach."
     frame = study.results(args.scale, args.device or default_device().type, args.out)
     if args.only: # the other claims' rows may be there or not; what was not asked for is not said
-        frame = frame.merge(pd.DataFrame(study.points(args.only)))
+        frame = study.needed(frame, args.only)
     print(f'{study.file(args.out)}: {len(frame)} runs, {int(frame.failed.sum())} failed, {frame.seconds.sum():.0f} s of one worker in all'
           + (f" ({frame.attrs['note']})" if frame.attrs.get('note') else ''))
     for status, reason in frame[frame.failed == 1][['status', 'reason']].drop_duplicates().head(5).values: print(f'  {status}: {reason}')

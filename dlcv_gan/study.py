@@ -467,6 +467,14 @@ class Study:
         frame.attrs['note'] = '; '.join(notes)
         return frame
 
+    def needed(self,
+               frame: pd.DataFrame, # of `results`
+               only: int | str, # a claim's number or a metric
+              ) -> pd.DataFrame: # its rows
+        "The runs that decide one claim."
+        wanted = {_key(p) for p in self.points(only)}
+        return frame[np.array([_key(p) in wanted for p in frame[self.names].to_dict('records')], bool)]
+
     def verdicts(self,
                  frame: pd.DataFrame | None = None, # of `results`; None: the defaults' one
                 ) -> pd.DataFrame: # claim, report, metric, contrast, condition, effect, low, high, seeds, lost, least, verdict, why: a row a contrast and condition
@@ -493,8 +501,7 @@ class Study:
         for claim in self.claims:
             mine = table[table.claim == claim.number]
             first, counts = mine.iloc[0], mine.verdict.value_counts()
-            wanted = {_key(p) for p in self.points(claim.number)}
-            runs = frame[np.array([_key(p) in wanted for p in frame[self.names].to_dict('records')], bool)]
+            runs = self.needed(frame, claim.number)
             one = lambda c: runs[c].iloc[0] if len(runs) else ''
             found.append(dict(claim=claim.number, report=claim.report, text=claim.text, verdict=verdict(mine.verdict),
                               conditions=', '.join(f'{n} {w}' for w, n in counts.items()), metric=first.metric, contrast=first.contrast,

@@ -295,3 +295,13 @@ def test_the_ledger_says_what_the_runs_say(tmp_path):
     table = s.ledger(s.results('laptop', out=tmp_path)).set_index('claim')
     assert list(table.verdict) == ['holds', 'reversed', 'open'] and list(table.runs) == [20, 10, 10] and list(table.seeds) == [5, 5, 0]
     assert table.effect[1] == pytest.approx(2, abs=1.5) and table.command[2] == 'dlcv_gan study toy --only 2'
+
+
+def mixed(seed, lr): return dict(height=float(lr != 'each') + seed / 10)
+
+def test_the_runs_of_a_claim_are_found_where_a_setting_is_now_a_word_and_now_a_number(tmp_path):
+    study = Study('mixed', 'a word among numbers', mixed, dict(lr=['each', .1, .2]),
+                  (Claim(1, 'R0', 'higher', (Contrast('height', dict(lr=.1), dict(lr=.2), 1.),)), Claim(2, 'R0', 'lower', (Contrast('height', dict(lr='each'), dict(lr=.2), 1.),))))
+    study.run(workers=1, out=tmp_path, scale='laptop', device='cpu')
+    frame = study.results('laptop', out=tmp_path)
+    assert set(study.needed(frame, 1).lr) == {.1, .2} and set(study.needed(frame, 2).lr) == {'each', .2} and len(study.needed(frame, 'height')) == 15
