@@ -48,7 +48,7 @@ def opened(chromium, url, name, width=1200, theme='light', **context):
         page.on('pageerror', lambda e: wrong.append(f'error: {e}'))
         page.on('request', lambda r: wrong.append(f'asks {r.url}') if not r.url.startswith((url, 'data:', 'blob:')) else None)
         page.on('response', lambda r: wrong.append(f'{r.status}: {r.url}') if r.status >= 400 else None)
-        page.on('requestfinished', requests.append)
+        page.on('requestfinished', lambda r: requests.append(r))
         page.fetched = lambda: sum(r.sizes()['responseBodySize'] for r in requests if not r.url.startswith(('data:', 'blob:')))
         page.goto(f'{url}{name}')
         page.wait_for_function('/light|dark/.test(document.documentElement.dataset.theme)')
