@@ -34,7 +34,9 @@ def _heaps(n, test):
     return a, b, to_float(x), where, head, to_float(draw_animals(test, 0, SIZE, 1, factors=f))
 
 
-def heaps(): return _heaps(at_scale(16, 512, 2000), at_scale(16, 200, 500))
+def heaps() -> tuple: # horses and zebras to learn from; test horses, masks, which are heads, the same horses as zebras
+    "All pictures of the study, drawn once a process."
+    return _heaps(at_scale(16, 512, 2000), at_scale(16, 200, 500))
 
 
 def train_translator(seed: int, # of weights and the order of the pictures
