@@ -61,6 +61,8 @@ def adapt_title(text: str) -> str:
 def adapt_output(output: dict, widgets: bool) -> dict:
     "Drop what a stored output would fetch from another host, and widgets where no manager is at hand."
     data = output.get('data', {})
+    if 'text/markdown' in data: # Sphinx resolves links in what is written, not in what was printed
+        data['text/markdown'] = re.sub(r'\]\((\w+)\.ipynb', r'](\1.html', ''.join(data['text/markdown']))
     if 'text/html' in data:
         data['text/html'] = re.sub(r'<link[^>]*href=["\']https?:[^>]*>|<script[^>]*src=["\']https?:[^>]*>\s*</script>', '', ''.join(data['text/html']))
     if not widgets and 'application/vnd.jupyter.widget-view+json' in data:
