@@ -11,6 +11,7 @@ if not (ROOT/'docs'/'build.py').exists(): pytest.skip('the site is built in the 
 if not (SITE/'index.html').exists(): pytest.skip('build the site with `make docs`', allow_module_level=True)
 PAGES = [p.stem for p in sorted(SITE.glob('*.html')) if p.stem not in ('genindex', 'py-modindex', 'search')]
 PREFIX = 'some/prefix/' # as a project's pages on GitHub
+TALK = 'strict mode: use allowUnionTypes' # the widget manager's schemas, of no consequence
 WIDE = '''() => [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 &&
   !function clipped(p) { return p && (p !== document.body && getComputedStyle(p).overflowX !== "visible" || clipped(p.parentElement)); }(e.parentElement)).slice(0, 5).map(e => e.outerHTML.slice(0, 150))'''
 
@@ -44,7 +45,7 @@ def opened(chromium, url, name, width=1200, theme='light', **context):
     with contextlib.closing(chromium.new_context(**settings)) as made:
         page = made.new_page()
         page.set_default_timeout(300_000)
-        page.on('console', lambda m: wrong.append(f'console: {m.text}') if m.type in ('error', 'warning') else None)
+        page.on('console', lambda m: wrong.append(f'console: {m.text}') if m.type in ('error', 'warning') and not m.text.startswith(TALK) else None)
         page.on('pageerror', lambda e: wrong.append(f'error: {e}'))
         page.on('request', lambda r: wrong.append(f'asks {r.url}') if not r.url.startswith((url, 'data:', 'blob:')) else None)
         page.on('response', lambda r: wrong.append(f'{r.status}: {r.url}') if r.status >= 400 else None)

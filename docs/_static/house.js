@@ -30,6 +30,8 @@ for (const view of views) {
     const all = [...document.querySelectorAll('.show-sliders')];
     for (const b of all) { b.disabled = true; b.textContent = 'Loading …'; }
     try {
+      // The manager speaks to MathJax 2, the pages to 3.
+      if (window.MathJax) MathJax.Hub ??= { Queue: ([, , element]) => MathJax.typesetPromise?.([element]) };
       await fetched('require.js');
       await fetched('embed-amd.js');
       for (const b of all) b.remove();
