@@ -4,7 +4,7 @@
 
 nbs/*.ipynb -> docs/_build/pages (the functions below) -> Sphinx with MyST-NB -> docs/_build/html -> checked. Nothing is executed.
 """
-import ast, base64, json, re, shutil, subprocess, sys, tarfile, tempfile, time, tomllib
+import ast, base64, gzip, json, re, shutil, subprocess, sys, tarfile, tempfile, time, tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -272,6 +272,7 @@ def write_pages(nbs: Path, package: Path, to: Path) -> list[str]:
     symbols = {n: read_module(package/f'{m}.py') for n, m in module.items() if (package/f'{m}.py').exists()}
     targets = all_targets(symbols)
     vendor_mathjax()
+    vendor_demos()
     widgets = any('widgets' in nb['metadata'] for nb in books.values()) and vendor_widgets()
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir(parents=True)
@@ -295,7 +296,8 @@ def write_pages(nbs: Path, package: Path, to: Path) -> list[str]:
 
 PACKED = {'mathjax@3': r'package/es5/((?:startup|core|input/tex|output/chtml|output/chtml/fonts/tex|a11y/assistive-mml)\.js|output/chtml/fonts/woff-v2/.*|input/tex/extensions/.*)', # -> mathjax/
           'requirejs@2': r'package/(require\.js)',
-          '@jupyter-widgets/html-manager@1': r'package/dist/(embed-amd\.js|\w+\.woff2)'}
+          '@jupyter-widgets/html-manager@1': r'package/dist/(embed-amd\.js|\w+\.woff2)',
+          'onnxruntime-web@1': r'package/dist/(ort\.wasm\.min\.mjs|ort-wasm-simd-threaded\.(?:mjs|wasm))'} # -> ort/
 
 
 def vendor(package: str, marker: str, to: Path) -> bool:
@@ -327,6 +329,20 @@ def vendor_widgets() -> bool:
     if vendor('requirejs@2', 'require.js', VENDOR) and vendor('@jupyter-widgets/html-manager@1', 'embed-amd.js', VENDOR): return True
     print('docs: sliders will be named, not shown.')
     return False
+
+
+def vendor_demos() -> bool:
+    "What runs nets in the page, and how large each demo is to open, packed as a server sends it; without it the demos' boxes say what is missing."
+    found = vendor('onnxruntime-web@1', 'ort-wasm-simd-threaded.wasm', VENDOR/'ort')
+    if not found: print('docs: demos will say that their runtime is missing.')
+    models, packed = DOCS/'_static'/'demos'/'models', lambda *files: sum(len(gzip.compress(p.read_bytes(), 6)) for p in files)
+    sizes = {'ort': packed(*(VENDOR/'ort').iterdir())} if found else {}
+    for about in sorted(models.glob('*.json')):
+        parts = json.loads(about.read_text(encoding='utf-8')).get('parts', {}).values()
+        if parts: sizes[about.stem] = packed(about, *(models/part['file'] for part in parts))
+    (VENDOR/'demos').mkdir(parents=True, exist_ok=True)
+    (VENDOR/'demos'/'sizes.js').write_text(f'export default {json.dumps(sizes)};\n', encoding='utf-8')
+    return found
 
 
 # ---- checks of what was built
