@@ -44,7 +44,7 @@ html_theme_options = dict(
     logo=dict(text=project, image_light='_static/two-players.svg', image_dark='_static/two-players.svg', alt_text=''), navbar_center=[], navbar_end=['theme-switcher', 'navbar-icon-links'], navbar_persistent=['search-button'],
     icon_links=[dict(name='Repository', url=cfg['git_url'], icon='fa-brands fa-github')],
     show_toc_level=2, navigation_with_keys=False, footer_start=['copyright'], footer_end=[], pygments_light_style='a11y-high-contrast-light', pygments_dark_style='a11y-high-contrast-dark',
-    secondary_sidebar_items={'**': ['page-toc'], 'index': [], 'gallery': []}, show_prev_next=True)
+    secondary_sidebar_items={'**': ['page-toc'], 'index': [], 'gallery': [], 'demos': []}, show_prev_next=True)
 html_context = dict(default_mode='auto')
 
 

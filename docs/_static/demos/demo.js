@@ -168,13 +168,15 @@ export function pad(label, extent, changed) {
   return self;
 }
 
-/** `work`, never twice at once: calls that come while it runs become one more run, with what holds then. `failed` is told of errors. */
+/** `work`, never twice at once: calls that come while it runs become one more run, with what holds then.
+ * Long work asks in between `if (!await still()) return;`: the page is painted, hands are listened to, and what is out of date stops. */
 export function latest(work, failed) {
   let running = false, again = false;
+  const still = async () => { await new Promise(done => setTimeout(done, 15)); return !again; };
   return async () => {
     if (running) { again = true; return; }
     running = true;
-    try { do { again = false; await work(); } while (again); } catch (e) { failed(e); } finally { running = false; }
+    try { do { again = false; await work(still); } while (again); } catch (e) { failed(e); } finally { running = false; }
   };
 }
 
