@@ -56,7 +56,7 @@ demo('scenes', {
   // -- pictures
   const draw = latest(async still => {
     box.drawn = null;
-    const asked = `A ${listed(chosen)}.`, y = labels.map(l => Number(chosen.includes(l))), drawn = {};
+    const asked = `Asked for: ${listed(chosen.map(name => `a ${name}`))}.`, y = labels.map(l => Number(chosen.includes(l))), drawn = {};
     things.forEach((t, i) => t.setAttribute('aria-pressed', y[i] === 1));
     say(asked);
     for (const { name, part, title, spread, draws, time } of sides) {
