@@ -39,8 +39,10 @@ def settled(page, name: str) -> dict:
 
 def shown(page, selector: str) -> dict[int, np.ndarray]:
     "Row -> the pixels (3, size, size) of the canvases that show it."
-    found = page.evaluate('''selector => [...document.querySelectorAll(selector)].map(c =>
-        [+c.dataset.row, c.width, [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]])''', selector)
+    found = page.evaluate('''selector => [...document.querySelectorAll(selector)].map(c => {
+        const copy = new OffscreenCanvas(c.width, c.height).getContext("2d", {willReadFrequently: true});
+        copy.drawImage(c, 0, 0);
+        return [+c.dataset.row, c.width, [...copy.getImageData(0, 0, c.width, c.height).data]]; })''', selector)
     return {row: np.reshape(data, (size, size, 4))[..., :3].transpose(2, 0, 1) for row, size, data in found}
 
 
@@ -49,7 +51,7 @@ def python(model: str, part: str, **inputs) -> np.ndarray:
     runtime = pytest.importorskip('onnxruntime')
     about = json.loads((DEMOS/'models'/f'{model}.json').read_text(encoding='utf-8'))['parts'][part]
     session = runtime.InferenceSession(DEMOS/'models'/about['file'], providers=['CPUExecutionProvider'])
-    fed = {k: np.asarray(v, np.float32).reshape(-1, *about['inputs'][k][1:]) for k, v in inputs.items()}
+    fed = {k: np.asarray(v, np.float32).reshape(-1, *about['inputs'][k]) for k, v in inputs.items()}
     return np.clip(np.round(127.5 * session.run(['x'], fed)[0] + 127.5), 0, 255)
 
 
