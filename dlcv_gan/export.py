@@ -127,6 +127,7 @@ def parity(part: Part, # of `parts`
     session, random, worst = onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider']), torch.Generator().manual_seed(seed), 0.
     for n in (1, 5):
         inputs = {k: torch.randn(n, *v.shape[1:], generator=random).clamp(-2, 2) for k, v in part.inputs.items()}
+        if 'y' in inputs: inputs['y'] = (inputs['y'] > 0).float() # labels are zeros and ones
         with torch.no_grad(): ours = part.call(*inputs.values())
         theirs = session.run(None, {k: v.numpy() for k, v in inputs.items()})
         for a, b in zip(ours if isinstance(ours, tuple) else (ours,), theirs): worst = max(worst, (np.abs(a.numpy() - b).max() / max(1, np.abs(b).max())).item())
