@@ -25,9 +25,9 @@ async function open(box, { flow }) {
   const real = Array.from({ length: faces.about.count }, (_, i) => faces.picture(i)), name = described(faces), fresh = memory(), codes = new Map();
   const state = { end: 0, chosen: [0, 3], t: .5, amounts: attributes.map(() => 0) };
 
-  const ends = [figure(SIZE, 'First face'), figure(SIZE, 'Second face')], path = figure(SIZE, 'On the path of codes'), faded = figure(SIZE, 'Pixels cross-faded');
+  const ends = [figure(SIZE, 'First face'), figure(SIZE, 'Second face')], path = figure(SIZE, 'On the path of codes', { 'data-row': 0 }), faded = figure(SIZE, 'Pixels cross-faded');
   const pathStrip = several(SIZE, 'Codes in between, decoded: one face at every step', STEPS.length), fadedStrip = several(SIZE, 'Pixels in between: two faces at once', STEPS.length);
-  const numbers = el('p', { class: 'demo-numbers' }), before = figure(SIZE, 'First face'), after = figure(SIZE, 'With what you add');
+  const numbers = el('p', { class: 'demo-numbers' }), before = figure(SIZE, 'First face'), after = figure(SIZE, 'With what you add', { 'data-row': 1 });
   const way = slider('From the first face to the second', { min: 0, max: 1, step: .01, value: state.t, show: v => `${Math.round(100 * v)} %` }, t => { state.t = t; refresh(); });
   const end = choices('Choose the', [[0, 'first face'], [1, 'second face']], state.end, i => { state.end = i; pick.value = state.chosen[i]; });
   const pick = thumbs('among faces that the flow has never seen', faces, real.map((_, i) => i), name, i => { state.chosen[state.end] = i; refresh(); });

@@ -7,11 +7,11 @@ export function figure(size, label, properties) {
   return { element: el('figure', {}, canvas, said), canvas, said, show: (data, index = 0) => paint(canvas, data, size, index) };
 }
 
-/** `n` pictures in a row, or in lines of `columns`, under one name. */
-export function several(size, label, n, columns = n) {
-  const canvases = Array.from({ length: n }, (_, i) => picture(`${label}, ${i + 1} of ${n}`, { width: size, height: size }));
+/** `n` pictures in a row, or in lines of `columns`, under one name; the first is row `from` of what came out. */
+export function several(size, label, n, { columns = n, from = 0 } = {}) {
+  const canvases = Array.from({ length: n }, (_, i) => picture(`${label}, ${i + 1} of ${n}`, { width: size, height: size, 'data-row': from + i }));
   const element = el('figure', {}, el('div', { class: 'demo-several', style: `--columns: ${columns}` }, canvases), el('figcaption', {}, label));
-  return { element, canvases, show: (data, from = 0) => canvases.forEach((c, i) => paint(c, data, size, from + i)) };
+  return { element, show: data => canvases.forEach((c, i) => paint(c, data, size, from + i)) };
 }
 
 /** One of several, by radio buttons: `options` is [value, words or an element] each. Has `value` to set; null: none. */

@@ -45,10 +45,10 @@ async function open(box) {
   const fresh = memory(), state = { weight: WEIGHTS.indexOf(1), seed: 1, invented: 1, centre: 'face' };
   let net, codes, reach, code, chart, mapped; // the model; the real faces' codes; how far the pad goes; what stands on the page
 
-  const paper = new Painter(SIZE, 'What goes in: paint on it', () => refresh()), back = figure(SIZE, 'What comes back');
+  const paper = new Painter(SIZE, 'What goes in: paint on it', () => refresh()), back = figure(SIZE, 'What comes back', { 'data-row': 0 });
   const bars = picture('The code', { class: 'demo-bars' }), numbers = el('p', { class: 'demo-numbers' });
-  const draws = several(SIZE, 'Three draws of q(z|x), decoded', DRAWS), invented = several(SIZE, 'Invented: codes drawn from the prior, decoded', INVENTED, 8);
-  const plane = pad('The plane of codes', 1, () => refresh()), stand = figure(SIZE, 'The face under the dot'), tiles = el('canvas', { width: MAP * SIZE, height: MAP * SIZE });
+  const draws = several(SIZE, 'Three draws of q(z|x), decoded', DRAWS, { from: 1 }), invented = several(SIZE, 'Invented: codes drawn from the prior, decoded', INVENTED, { columns: 8 });
+  const plane = pad('The plane of codes', 1, () => refresh()), stand = figure(SIZE, 'The face under the dot', { 'data-row': 1 + DRAWS }), tiles = el('canvas', { width: MAP * SIZE, height: MAP * SIZE });
   const weight = slider('KL weight', { min: 0, max: WEIGHTS.length - 1, step: 1, value: state.weight, show: i => `${WEIGHTS[i]}` }, i => { state.weight = i; refresh(); });
   const pick = thumbs('Start from a face', faces, real.map((_, i) => i), described(faces), i => paper.start(real[i]));
   const centre = choices('In the middle', [['face', 'this face'], ['prior', 'the prior’s centre']], state.centre, c => { state.centre = c; plane.place(0, 0); refresh(); });
@@ -107,7 +107,7 @@ async function open(box) {
     const from = state.centre === 'face' ? mean : new Float32Array(nz);
     const z = [mean, ...drawn, along(from, directions, plane.x * reach, plane.y * reach)], out = await decode(z), pictures = split(out);
     back.show(out.data);
-    draws.show(out.data, 1);
+    draws.show(out.data);
     stand.show(out.data, 1 + DRAWS);
     code = [mean, logvar];
     drawCode(bars, ...code);

@@ -32,7 +32,7 @@ async function open(box, { zebra }) {
   const state = { x: animals.picture(0), way: 'ab' };
   const names = { ab: ['As a zebra', 'And back to a horse'], ba: ['As a horse', 'And back to a zebra'] };
 
-  const given = figure(SIZE, 'What goes in'), out = figure(SIZE, ''), back = figure(SIZE, ''), numbers = el('p', { class: 'demo-numbers' });
+  const [given, out, back] = ['What goes in', '', ''].map((name, i) => figure(SIZE, name, { 'data-row': i })), numbers = el('p', { class: 'demo-numbers' });
   const way = choices('Translate', [['ab', 'horse → zebra'], ['ba', 'zebra → horse']], 'ab', w => { state.way = w; refresh(); });
   const show = (x, w) => { state.x = x; state.way = way.value = w; refresh(); };
   const horses = thumbs('Drawn horses, new to the net', animals, herd(0), i => `Horse ${i + 1}`, i => { zebras.value = null; show(animals.picture(i), 'ab'); });
