@@ -47,7 +47,7 @@ function showChange(canvas, data, index, area, side) { // orange where a flip ha
   for (let i = 0; i < side * side; i++) {
     let change = 0;
     for (let c = 0; c < 3; c++) change += Math.abs(data[index * area + c * side * side + i] - data[c * side * side + i]);
-    image.data.set([240, 120, 24, 255 * Math.min(1, change)], 4 * i);
+    image.data.set([240, 120, 24, 255 * Math.min(1, change) ** 1.5], 4 * i);
   }
   canvas.width = canvas.height = side;
   canvas.getContext('2d').putImageData(image, 0, 0);
@@ -84,10 +84,9 @@ demo('faces', {
   box.append(
     el('div', { class: 'faces-board' },
       el('div', { class: 'faces-person' }, big, person.element),
-      wishes,
-      el('div', { class: 'faces-walk' }, plane.element,
-        el('fieldset', { class: 'demo-choices' }, el('legend', {}, 'The noise, z: a walk along directions'), choices),
-        el('div', { class: 'faces-sliders' }, walks.map(w => w.element)))),
+      el('div', { class: 'faces-walk' }, plane.element, el('fieldset', { class: 'demo-choices' }, el('legend', {}, 'Directions of z, the noise'), choices)),
+      el('div', { class: 'faces-sliders' }, walks.map(w => w.element)),
+      wishes),
     el('p', { class: 'demo-label' }, 'The same z with one wish flipped. Below each, in orange, what the flip has changed. Press one to take it.'),
     el('div', { class: 'faces-strip' }, strip.map(s => s.tile)));
 

@@ -33,8 +33,9 @@ demo('scenes', {
     chosen = deck.slice(0, 1 + Math.floor(Math.random() * MOST));
     draw();
   } }, 'Surprise me');
-  const wishes = el('div', { class: 'scenes-wishes' }, board);
-  const say = words(wishes);
+  const controls = el('div', { class: 'scenes-controls' });
+  const say = words(controls);
+  controls.append(el('div', { class: 'scenes-again' }, start.element, surprise), temperature.element);
   const sides = [
     { name: 'scenes-gan', part: 'generate', title: 'conditional GAN', says: 'learnt from a discriminator’s verdicts', spread: () => 1 },
     { name: 'scenes-flow', part: 'decode', title: 'conditional flow', says: 'learnt to make real pictures likely', spread: () => temperature.value },
@@ -43,7 +44,7 @@ demo('scenes', {
     const element = el('div', { class: 'scenes-side' }, el('p', { class: 'scenes-title' }, el('b', {}, side.title), time), el('p', { class: 'demo-label' }, side.says), el('div', { class: 'scenes-draws' }, draws));
     return { ...side, draws, time, element };
   });
-  box.append(wishes, el('div', { class: 'scenes-controls' }, start.element, surprise, temperature.element), el('div', { class: 'scenes-board' }, sides.map(s => s.element)));
+  box.append(el('div', { class: 'scenes-request' }, board, controls), el('div', { class: 'scenes-board' }, sides.map(s => s.element)));
 
   // -- what is asked for
   function toggle(name) {
@@ -56,7 +57,7 @@ demo('scenes', {
   // -- pictures
   const draw = latest(async still => {
     box.drawn = null;
-    const asked = `A ${listed(chosen)}.`, y = labels.map(l => Number(chosen.includes(l))), drawn = {};
+    const asked = `Asked for: ${listed(chosen.map(name => `a ${name}`))}.`, y = labels.map(l => Number(chosen.includes(l))), drawn = {};
     things.forEach((t, i) => t.setAttribute('aria-pressed', y[i] === 1));
     say(asked);
     for (const { name, part, title, spread, draws, time } of sides) {
