@@ -1,5 +1,5 @@
 "The demos of the built site, used in a real browser: their pictures are those that Python makes of the same numbers."
-import contextlib, json
+import contextlib, io, json
 
 import numpy as np
 import pytest
@@ -47,13 +47,36 @@ def shown(page, selector: str) -> dict[int, np.ndarray]:
     return {row: np.reshape(data, (size, size, 4))[..., :3].transpose(2, 0, 1) for row, size, data in found}
 
 
+def about(model: str) -> dict:
+    "What the site says of a model."
+    return json.loads((DEMOS/'models'/f'{model}.json').read_text(encoding='utf-8'))
+
+
+def raw(model: str, part: str, **inputs) -> list[np.ndarray]:
+    "What onnxruntime in Python makes of the same numbers."
+    runtime = pytest.importorskip('onnxruntime')
+    said = about(model)['parts'][part]
+    session = runtime.InferenceSession(DEMOS/'models'/said['file'], providers=['CPUExecutionProvider'])
+    return session.run(None, {k: np.asarray(v, np.float32).reshape(-1, *said['inputs'][k]) for k, v in inputs.items()})
+
+
+def grey(x: np.ndarray) -> np.ndarray:
+    "Pictures in [-1,1] as pixels."
+    return np.clip(np.round(127.5 * x + 127.5), 0, 255)
+
+
 def python(model: str, part: str, **inputs) -> np.ndarray:
     "The pixels that onnxruntime in Python makes of the same numbers."
-    runtime = pytest.importorskip('onnxruntime')
-    about = json.loads((DEMOS/'models'/f'{model}.json').read_text(encoding='utf-8'))['parts'][part]
-    session = runtime.InferenceSession(DEMOS/'models'/about['file'], providers=['CPUExecutionProvider'])
-    fed = {k: np.asarray(v, np.float32).reshape(-1, *about['inputs'][k]) for k, v in inputs.items()}
-    return np.clip(np.round(127.5 * session.run(['x'], fed)[0] + 127.5), 0, 255)
+    return grey(raw(model, part, **inputs)[0])
+
+
+def real(sprite: str, i: int) -> np.ndarray:
+    "Real picture i, (1, 3, size, size) in [-1,1]."
+    from PIL import Image
+    said = about(sprite)
+    size, row, column = said['size'], *divmod(i, said['columns'])
+    sheet = np.asarray(Image.open(DEMOS/'models'/f'{sprite}.png').convert('RGB'))
+    return sheet[row*size:(row + 1)*size, column*size:(column + 1)*size].transpose(2, 0, 1)[None] / 127.5 - 1
 
 
 def assert_pictures(page, selector: str, expected: np.ndarray, count: int):
@@ -108,7 +131,8 @@ def test_the_noise_is_pytorchs(chromium, url):
 
 
 @pytest.mark.parametrize('width, theme', [(1200, 'light'), (360, 'dark')])
-@pytest.mark.parametrize('name, models', [('faces', ['faces']), ('anime', ['anime']), ('scenes', ['scenes-gan', 'scenes-flow'])])
+@pytest.mark.parametrize('name, models', [('faces', ['faces']), ('anime', ['anime']), ('scenes', ['scenes-gan', 'scenes-flow']),
+                                          ('vae', ['vae-1']), ('flow', ['flow']), ('zebra', ['zebra'])])
 def test_an_open_demo_fits_and_can_be_read(chromium, url, axe, name, models, width, theme):
     needs(name, *models)
     with opened(chromium, url, PAGE, width, theme, has_touch=width < 500) as page:
@@ -250,3 +274,176 @@ def test_two_models_draw_the_same_request(chromium, url):
         assert min(abs(pictures['scenes-gan'][i] - pictures['scenes-gan'][0]).max() for i in (1, 2, 3)) > 0
         box.get_by_role('button', name='Draw again').click()
         assert abs(check_scenes(page)[0]['scenes-gan'] - cold['scenes-gan']).max() > .1
+
+
+# ---- VAE
+
+def check_vae(page) -> tuple[dict, dict]:
+    "Code, reconstruction, draws, walk and invented faces are Python's of the same numbers."
+    drawn = settled(page, 'vae')
+    mean, logvar = raw(drawn['model'], 'encode', x=drawn['x'])
+    assert abs(mean[0] - drawn['mean']).max() < 1e-3 and abs(logvar[0] - drawn['logvar']).max() < 1e-3
+    z = np.array(drawn['z'])
+    sd = np.exp(logvar[0]/2)
+    noise = ((z[1:4] - mean[0]) / sd)
+    assert abs(z[0] - mean[0]).max() < 1e-3
+    now = '[data-demo=vae] :is(.vae-trio, .vae-side) canvas[data-row]'
+    assert_pictures(page, now, python(drawn['model'], 'decode', z=z), 5)
+    assert_pictures(page, '[data-demo=vae] .vae-invented canvas', python(drawn['model'], 'decode', z=drawn['prior']['z']), 16)
+    return drawn | dict(noise=noise), shown(page, now)
+
+
+def test_a_vae_gives_back_walks_and_invents(chromium, url):
+    needs('vae', 'vae-0', 'vae-1', 'vae-5', 'vae-25')
+    with opened(chromium, url, PAGE, viewport=dict(width=1200, height=1600)) as page:
+        box = press_open(page, 'vae')
+        first, faces = check_vae(page)
+        noise = lambda seed, n: torch.randn(n, 32, generator=torch.Generator().manual_seed(seed)).numpy()
+        assert first['model'] == 'vae-1' and abs(first['noise'] - noise(1, 3)).max() < 1e-2
+        assert abs(np.array(first['prior']['z']) - noise(1, 16)).max() < 1e-5
+
+        paper = box.locator('.demo-paper canvas')
+        paper.scroll_into_view_if_needed()
+        place = paper.bounding_box()
+        page.mouse.move(place['x'] + place['width']/3, place['y'] + place['height']/3)
+        page.mouse.down()
+        page.mouse.move(place['x'] + place['width']*2/3, place['y'] + place['height']/3, steps=3)
+        page.mouse.up()
+        painted, after = check_vae(page)
+        change = abs(np.reshape(painted['x'], (3, 32, 32)) - np.reshape(first['x'], (3, 32, 32))).max(0)
+        assert change[9:12, 12:20].min() > .05 and change[16:].max() == 0, 'the stroke is where the mouse went, and nowhere else'
+        assert moved(faces, after) > .2
+        box.get_by_role('button', name='Undo').click()
+        assert check_vae(page)[0]['x'] == first['x']
+
+        box.get_by_role('radio', name='white', exact=True).check(force=True)
+        paper.focus() # by key
+        page.keyboard.press('ArrowUp')
+        page.keyboard.down(' ')
+        page.keyboard.press('ArrowLeft')
+        page.keyboard.up(' ')
+        keyed, _ = check_vae(page)
+        assert np.reshape(keyed['x'], (3, 32, 32))[:, 15, 16].min() == 1
+        box.get_by_role('radio', name='eraser').check(force=True)
+        page.mouse.click(place['x'] + place['width']*15.5/32, place['y'] + place['height']*15/32)
+        assert abs(np.array(check_vae(page)[0]['x']) - first['x']).max() < 1
+
+        plane = box.locator('.demo-pad')
+        plane.focus()
+        page.keyboard.press('ArrowUp')
+        walked, _ = check_vae(page)
+        step = np.array(walked['z'][4]) - walked['z'][0]
+        directions = np.array(about('vae-1')['plane'])
+        assert abs(step @ directions[0]) < 1e-3 and step @ directions[1] > .29 and abs(step - directions.T @ directions @ step).max() < 1e-3
+        box.get_by_role('radio', name='the prior’s centre').check(force=True)
+        assert abs(np.array(check_vae(page)[0]['z'][4])).max() == 0
+
+        box.get_by_role('slider', name='KL weight').focus()
+        page.keyboard.press('End')
+        page.wait_for_function('document.querySelector("[data-demo=vae]").drawn.model === "vae-25"')
+        blurred, _ = check_vae(page)
+        assert blurred['prior']['z'] == first['prior']['z'] and blurred['prior']['x'] != first['prior']['x']
+        box.get_by_role('button', name='Invent others').click()
+        assert check_vae(page)[0]['prior']['z'] != first['prior']['z']
+        box.get_by_role('radio', name='Face 9').check(force=True)
+        assert check_vae(page)[0]['x'] != first['x']
+
+
+# ---- flow
+
+def check_flow(page) -> tuple[dict, dict]:
+    "Codes, the picture on the path, and the sum of code and attributes are Python's."
+    drawn, untold = settled(page, 'flow'), np.full((7, 13), np.nan)
+    z, codes = np.array(drawn['z']), np.array(drawn['codes'])
+    for code, i in zip(codes, drawn['chosen']):
+        assert abs(raw('flow', 'encode', x=real('faces-real', i), y=untold[:1])[0] - code).max() < 1e-2
+    assert abs(z[0] - ((1 - drawn['t'])*codes[0] + drawn['t']*codes[1])).max() < 1e-4
+    added = np.frombuffer((DEMOS/'models'/'flow.moves.f16').read_bytes(), '<f2').reshape(13, 3072).astype(np.float32)
+    assert abs(z[1] - codes[0] - drawn['amounts'] @ added).max() < 1e-4
+    now = '[data-demo=flow] :is(.flow-board, .flow-sum) canvas[data-row]'
+    assert_pictures(page, now, python('flow', 'decode', z=z, y=untold[:2]), 2)
+    path = [(1 - t)*codes[0] + t*codes[1] for t in np.linspace(0, 1, 7)]
+    assert_pictures(page, '[data-demo=flow] .flow-strips figure:first-child canvas', python('flow', 'decode', z=path, y=untold), 7)
+    return drawn, shown(page, now)
+
+
+def test_a_flow_walks_exactly_between_faces_and_adds_attributes(chromium, url):
+    needs('flow', 'flow')
+    with opened(chromium, url, PAGE, viewport=dict(width=1200, height=1600)) as page:
+        box = press_open(page, 'flow')
+        first, middle = check_flow(page)
+        assert first['t'] == .5 and 0 < max(first['errors']) < 1e-3 and '10−' in box.inner_text()
+        strip = shown(page, '[data-demo=flow] .flow-strips figure:first-child canvas')
+        ends = [np.round(127.5*real('faces-real', i) + 127.5)[0] for i in first['chosen']]
+        assert abs(strip[0] - ends[0]).max() <= 1 and abs(strip[6] - ends[1]).max() <= 1, 'the path begins and ends at the faces themselves'
+        box.get_by_role('slider', name='From the first face').focus()
+        page.keyboard.press('Home')
+        start, pictures = check_flow(page)
+        assert start['t'] == 0 and abs(pictures[0] - ends[0]).max() <= 1 and moved({0: middle[0]}, pictures) > .5
+        box.get_by_role('slider', name='Smiling').focus()
+        page.keyboard.press('End')
+        added, pictures = check_flow(page)
+        assert added['amounts'][9] == 2 and sum(map(abs, added['amounts'])) == 2 and moved({1: ends[0]}, pictures) > .5
+        box.get_by_role('button', name='Add nothing').click()
+        assert sum(check_flow(page)[0]['amounts']) == 0
+        box.get_by_role('radio', name='second face').check(force=True)
+        box.get_by_role('radio', name='Face 10').check(force=True)
+        assert check_flow(page)[0]['chosen'] == [first['chosen'][0], 9]
+
+
+# ---- zebra
+
+def check_zebra(page) -> dict:
+    "There and back are Python's."
+    drawn = settled(page, 'zebra')
+    there, back = (drawn['way'], 'ba') if drawn['way'] == 'ab' else ('ba', 'ab')
+    y = raw('zebra', there, x=drawn['x'])[0]
+    expected = [grey(np.reshape(drawn['x'], (1, 3, 64, 64))), grey(y), grey(raw('zebra', back, x=y)[0])]
+    assert_pictures(page, '[data-demo=zebra] .zebra-board canvas', np.concatenate(expected), 3)
+    assert abs(drawn['error'] - abs(np.array(drawn['back']) - drawn['x']).mean()) < 1e-6
+    return drawn
+
+
+def png(pixels: np.ndarray) -> bytes:
+    "A file of a picture (h, w, 3)."
+    from PIL import Image
+    held = io.BytesIO()
+    Image.fromarray(pixels).save(held, 'png')
+    return held.getvalue()
+
+
+def test_a_picture_of_ones_own_becomes_a_zebra_and_stays_in_the_page(chromium, url):
+    needs('zebra', 'zebra')
+    with opened(chromium, url, PAGE, viewport=dict(width=1200, height=1200)) as page:
+        box = press_open(page, 'zebra')
+        first = check_zebra(page)
+        assert first['way'] == 'ab' and abs(np.array(first['x']) - real('animals-real', 0).ravel()).max() < 1e-6
+        box.get_by_role('radio', name='Zebra 3').check(force=True)
+        back = check_zebra(page)
+        assert back['way'] == 'ba' and 'As a horse' in box.inner_text()
+
+        asked = []
+        page.on('request', lambda r: asked.append(r.url))
+        mine = np.random.default_rng(0).integers(0, 256, (128, 170, 3), np.uint8)
+        page.set_input_files('#zebra-file', dict(name='mine.png', mimeType='image/png', buffer=png(mine)))
+        page.wait_for_function('old => document.querySelector("[data-demo=zebra]").drawn.x[0] !== old', arg=back['x'][0])
+        given = check_zebra(page)
+        tiles = mine[:, 21:149].astype(float).reshape(64, 2, 64, 2, 3).mean((1, 3)).transpose(2, 0, 1) # the middle square, in means of 2 x 2 pixels
+        assert abs(np.reshape(given['x'], (3, 64, 64)) - (tiles/127.5 - 1)).max() < 1e-5
+        box.get_by_role('radio', name='horse → zebra').check(force=True)
+        assert check_zebra(page)['way'] == 'ab'
+
+        said = lambda: box.locator('.demo-words').last.inner_text()
+        for name, kind, held, words in (('notes.txt', 'text/plain', b'a horse', 'is not a picture'), ('broken.png', 'image/png', png(mine)[:60], 'cannot be read'), ('none.png', 'image/png', b'', 'is empty')):
+            page.set_input_files('#zebra-file', dict(name=name, mimeType=kind, buffer=held))
+            page.wait_for_function('words => document.querySelector("[data-demo=zebra]").innerText.includes(words)', arg=words)
+            assert name in said()
+        assert settled(page, 'zebra')['x'] == given['x'], 'a bad file changes nothing'
+        large = page.evaluate('async path => (await import(path)).read({name: "large.png", type: "image/png", size: 9e7}).catch(e => e.message)', f'{url}_static/demos/zebra.js')
+        assert '90 MB' in large and 'below 40 MB' in large
+
+        page.evaluate('''bytes => { const held = new DataTransfer(); held.items.add(new File([new Uint8Array(bytes)], "dropped.png", {type: "image/png"}));
+            document.querySelector("[data-demo=zebra]").dispatchEvent(new DragEvent("drop", {dataTransfer: held, bubbles: true, cancelable: true})); }''', list(png(255 - mine)))
+        page.wait_for_function('old => document.querySelector("[data-demo=zebra]").drawn.x[0] !== old', arg=given['x'][0])
+        assert abs(np.array(check_zebra(page)['x']) + given['x']).max() < 1e-5 and said() == ''
+        assert not [a for a in asked if not a.startswith(('blob:', 'data:'))], 'the picture stays in the page'
