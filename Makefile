@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 NB ?=
 
-.PHONY: demo test lab docs gpu clean notebooks export readme bench
+.PHONY: demo test lab docs gpu clean notebooks export readme bench demos
 
 .venv/.ready: settings.ini setup.py
 	$(PYTHON) -m venv .venv
@@ -35,6 +35,10 @@ gpu: .venv/.ready           ## everything that wants a CUDA device: its tests, t
 
 bench: .venv/.ready         ## our learner against the bare loop, plain fp32 and fastai's GANLearner
 	dlcv_gan bench
+
+demos: .venv/.ready         ## draw, train and export the models that the site's demos play with (an hour or two)
+	$(BIN)/python tools/demos.py train
+	$(BIN)/python tools/demos.py export
 
 export: .venv/.ready        ## nbs/ -> dlcv_gan/
 	nbdev_export

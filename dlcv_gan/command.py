@@ -187,6 +187,13 @@ def _report(args):
     report(args.run, args.course, args.again)
 
 
+def _export(args):
+    "A run as ONNX files."
+    from dlcv_gan.export import export_run
+    said = export_run(args.run, args.out, args.name, args.bits)
+    print(f"{args.out}: {', '.join(p['file'] for p in said['parts'].values())} and {said['name']}.json; {said['bytes']/1e6:.1f} MB, differs from PyTorch by {said['parity']:.0e}")
+
+
 def _release(args):
     "A notebook to hand out."
     from dlcv_gan.release import release_assignment
@@ -349,6 +356,12 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     p.add_argument('--faces', metavar='DIR', help='faces with attributes for the second task (default: faces are drawn)')
     p.add_argument('--evaluator', metavar='FILE', help='what `evaluator` wrote, or the course\'s checkpoint.pth (default: one is trained)')
     p.add_argument('--draws', type=int, default=10, help='how often each exam is drawn for the interval (default 10)')
+
+    p = sub('export', _export, 'a run as ONNX files, for a page or any other program', ['dlcv_gan export runs/acgan web', 'dlcv_gan export runs/vae web --name faces --bits 32'])
+    p.add_argument('run', metavar='RUN', help='a folder that `train` wrote')
+    p.add_argument('out', metavar='OUT', help='folder for NAME.PART.onnx and NAME.json')
+    p.add_argument('--name', metavar='NAME', help='what the files are called (default: as the run)')
+    p.add_argument('--bits', type=int, choices=[8, 32], default=8, help='of a stored weight (default 8: a quarter of the size)')
 
     p = sub('report', _report, 'the report that a course grades, filled with a hand-in\'s figures and numbers, for you to write the rest', ['dlcv_gan report out', 'dlcv_gan report out --course hw4'])
     p.add_argument('run', metavar='RUN', help='a folder that hw4, hw3, anime or lab7 filled; report.md is written into it')

@@ -401,8 +401,10 @@ def _value(text):
     "NAME=VALUE of --set: numbers, true and false by JSON's rules, all else as text."
     name, equals, value = text.partition('=')
     if not equals: raise ValueError(f'--set {text}: write NAME=VALUE, such as kl_weight=2')
-    try: return name.replace('-', '_'), json.loads(value)
-    except ValueError: return name.replace('-', '_'), value
+    for read in (json.loads, float): # JSON has no .5
+        try: return name.replace('-', '_'), read(value)
+        except ValueError: pass
+    return name.replace('-', '_'), value
 
 
 def make_settings(flags: dict, # what was given: flag -> value, with underscores

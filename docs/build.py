@@ -19,7 +19,7 @@ from conf import cfg  # noqa: E402
 
 SOURCES = f"{cfg['git_url']}/blob/{cfg['branch']}"
 # The sidebar: section -> which notebooks belong there, by name; within a section, patterns in this order. What fits nowhere is a start.
-ROOMS = {'Start here': ['index', 'play', 'gallery', r'(?!for_teachers|CONTRIBUTING)\D.*'],
+ROOMS = {'Start here': ['index', 'play', 'demos', 'gallery', r'(?!for_teachers|CONTRIBUTING)\D.*'],
          'Assignments': [r'1.*', r'4[4-7]_.*'], # the lessons, then what each course is handed in
          'Studies': [r'3.*', r'2.*'], # the ledger first
          'Library': [r'0.*', r'4.*', 'CONTRIBUTING'],
@@ -286,7 +286,7 @@ def write_pages(nbs: Path, package: Path, to: Path) -> list[str]:
         (to/'gallery.md').write_text(gallery(chosen, printed_systems(package), books, figures, titles, to), encoding='utf-8')
         titles['gallery'] = 'Gallery'
     for name, nb in books.items():
-        nb = page(nb, targets, symbols.get(name, []), f"{package.name}.{module.get(name)}", widgets, name[0] in '04', figures.get(name))
+        nb = page(nb, targets, symbols.get(name, []), f"{package.name}.{module.get(name)}", widgets, name[0] in '034', figures.get(name))
         if name == 'index': nb['cells'].append(markdown_cell(contents(titles)))
         (to/f'{name}.ipynb').write_text(json.dumps(nb), encoding='utf-8')
     return lost_captions(books, figures)

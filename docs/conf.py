@@ -18,6 +18,7 @@ exclude_patterns = ['.ipynb_checkpoints']
 # Pages arrive executed: stored outputs are shown, nothing runs here.
 nb_execution_mode = 'off'
 nb_merge_streams = True
+nb_render_markdown_format = 'gfm' # printed tables
 nb_number_source_lines = False
 nb_ipywidgets_js = {} # house.js fetches the manager when a reader asks for the sliders: 3.6 MB that most pages' readers do not want
 myst_enable_extensions = ['dollarmath', 'amsmath', 'colon_fence', 'attrs_block', 'attrs_inline', 'html_image', 'deflist']

@@ -24,7 +24,8 @@ def press_open(page, name: str):
     "The demo's box, opened by its button, with its first drawing done."
     box = page.locator(f'[data-demo={name}]')
     box.locator('.demo-open').click()
-    page.wait_for_function('name => { const b = document.querySelector(`[data-demo=${name}]`); return "open" in b.dataset || b.querySelector(".demo-words")?.textContent; }', arg=name, timeout=SLOW)
+    page.wait_for_function("""name => { const box = document.querySelector(`[data-demo=${name}]`), button = box.querySelector('.demo-open');
+        return 'open' in box.dataset || button?.textContent.startsWith('Try again'); }""", arg=name, timeout=SLOW)
     assert box.get_attribute('data-open') is not None, box.inner_text()
     settled(page, name)
     return box

@@ -3,8 +3,11 @@
     python tools/demos.py train [NAME ...]      worlds and runs, in demos/; what is finished stays, what was stopped goes on
     python tools/demos.py export [NAME ...]     the finished runs -> docs/_static/demos/models
 """
-import argparse, shlex, subprocess, sys, tomllib
+import argparse, json, shlex, subprocess, sys, tomllib
 from pathlib import Path
+
+import numpy as np
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS, SITE = ROOT/'demos', ROOT/'docs'/'_static'/'demos'/'models'
@@ -25,6 +28,66 @@ def train(name: str):
     command('train', *(['--out', run, '--resume'] if (run/'settings.json').exists() else [system, '--data', world, '--out', run, *flags]))
 
 
+def export(name: str):
+    "A finished run as files of the site, with what its demo needs beside the nets."
+    from dlcv_gan.export import export_run
+    run = RUNS/name
+    if not (run/'weights.safetensors').exists(): raise SystemExit(f'{name} is not trained; first run: python tools/demos.py train {name}')
+    said = export_run(run, SITE, name, train=RECIPES['models'][name]['train'], **EXTRAS.get(name.split('-')[0], lambda run: {})(run))
+    print(f"{name}: {said['bytes']/1e6:.2f} MB, {said['parity']:.0e} from PyTorch")
+
+
+def vae_extras(run: Path) -> dict:
+    "The plane that changes pictures most, and the mean code of real faces."
+    from dlcv_gan.data import to_float
+    from dlcv_gan.runs import load_run
+    from dlcv_gan.view import latent_directions
+    game = load_run(run)
+    with torch.no_grad(): mean = game.encode(to_float(faces('train').images[:2000]))[0].mean(0)
+    return dict(plane=rounded(latent_directions(game, 2)), mean_code=rounded(mean))
+
+
+def flow_extras(run: Path) -> dict:
+    "Where the mean code moves when an attribute is there, in a file of float16."
+    from dlcv_gan.data import to_float
+    from dlcv_gan.game import write_atomic
+    from dlcv_gan.runs import load_run
+    game, real = load_run(run), faces('train')
+    with torch.no_grad(): z = torch.cat([game.encode(part)[0] for part in to_float(real.images[:4000]).split(250)])
+    y = torch.as_tensor(real.labels[:4000]) > 0
+    moves = torch.stack([z[y[:, k]].mean(0) - z[~y[:, k]].mean(0) for k in range(y.shape[1])]).half()
+    write_atomic(SITE/'flow.moves.f16', lambda f: f.write(moves.numpy().astype('<f2').tobytes()))
+    return dict(moves=dict(file='flow.moves.f16', attributes=list(real.attributes)))
+
+
+EXTRAS = dict(vae=vae_extras, flow=flow_extras)
+
+
+def rounded(x): return np.round(x.numpy().astype(float), 4).tolist()
+
+
+def faces(split: str):
+    "The drawn faces that the demos' models learned from ('train'), or some that they never saw."
+    from dlcv_gan.data import open_pictures
+    return open_pictures(RUNS/'data'/'faces', split=split, size=32)
+
+
+def sprites():
+    "Real pictures, no part of any training: 32 faces, and 8 horses before 8 zebras, each set in one file with its labels."
+    from dlcv_gan.data import open_pictures
+    real, animals = faces('test'), [open_pictures(RUNS/'data'/'animals'/f'test{side}', size=64) for side in 'AB']
+    sheet('faces', real.images[:32], names=list(real.attributes), labels=np.asarray(real.labels[:32]).tolist())
+    sheet('animals', np.concatenate([a.images[:8] for a in animals]))
+
+
+def sheet(name: str, images, **about):
+    "Pictures side by side, eight in a row, and what they are."
+    from dlcv_gan.game import write_atomic
+    from dlcv_gan.view import save_picture, to_grid
+    save_picture(to_grid(images, 8, 0), SITE/f'{name}-real.png')
+    write_atomic(SITE/f'{name}-real.json', lambda f: f.write(json.dumps(dict(size=images.shape[1], count=len(images), columns=8, **about)).encode()))
+
+
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('what', choices=['train', 'export'])
@@ -32,3 +95,4 @@ if __name__ == '__main__':
     args = p.parse_args()
     if unknown := [n for n in args.names if n not in RECIPES['models']]: p.error(f'docs/demos.toml has no model {unknown[0]}; there are {", ".join(RECIPES["models"])}')
     for name in args.names or RECIPES['models']: globals()[args.what](name)
+    if args.what == 'export': sprites()

@@ -84,7 +84,7 @@ demo('faces', {
   box.append(
     el('div', { class: 'faces-board' },
       el('div', { class: 'faces-person' }, big, person.element),
-      el('div', { class: 'faces-walk' }, plane.element, el('fieldset', { class: 'demo-choices' }, el('legend', {}, 'Directions of z, the noise'), choices)),
+      el('div', { class: 'faces-walk' }, plane.element, el('fieldset', { class: 'demo-choices' }, el('legend', {}, 'A map of the noise z; its directions:'), choices)),
       el('div', { class: 'faces-sliders' }, walks.map(w => w.element)),
       wishes),
     el('p', { class: 'demo-label' }, 'The same z with one wish flipped. Below each, in orange, what the flip has changed. Press one to take it.'),

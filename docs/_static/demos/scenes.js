@@ -72,5 +72,6 @@ demo('scenes', {
     box.drawn = drawn;
   }, e => say(e.message));
 
+  await draw(); // the first drawing warms the nets up, the second tells their time
   await draw();
 });
