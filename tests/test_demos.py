@@ -376,7 +376,7 @@ def test_a_flow_walks_exactly_between_faces_and_adds_attributes(chromium, url):
         strip = shown(page, '[data-demo=flow] .flow-strips figure:first-child canvas')
         ends = [np.round(127.5*real('faces-real', i) + 127.5)[0] for i in first['chosen']]
         assert abs(strip[0] - ends[0]).max() <= 1 and abs(strip[6] - ends[1]).max() <= 1, 'the path begins and ends at the faces themselves'
-        box.get_by_role('radio', name='straight').check(force=True)
+        box.get_by_role('radio', name='straight', exact=True).check(force=True)
         straight, faded = check_flow(page)
         assert straight['line'] == 'straight' and moved({0: middle[0]}, faded) > .5
         box.get_by_role('slider', name='From the first face').focus()
