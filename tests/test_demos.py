@@ -323,10 +323,10 @@ def test_a_vae_gives_back_walks_and_invents(chromium, url):
         page.keyboard.press('ArrowLeft')
         page.keyboard.up(' ')
         keyed, _ = check_vae(page)
-        assert np.reshape(keyed['x'], (3, 32, 32))[:, 15, 16].min() == 1
+        assert np.reshape(keyed['x'], (3, 32, 32))[:, 9, 20:22].min() == 1, 'keys go on where the mouse has been'
         box.get_by_role('radio', name='eraser').check(force=True)
-        page.mouse.click(place['x'] + place['width']*15.5/32, place['y'] + place['height']*15/32)
-        assert abs(np.array(check_vae(page)[0]['x']) - first['x']).max() < 1
+        paper.click(position=dict(x=place['width']*21/32, y=place['height']*9.5/32))
+        assert abs(np.reshape(check_vae(page)[0]['x'], (3, 32, 32)) - np.reshape(first['x'], (3, 32, 32)))[:, 9, 20:22].max() < 1e-6
 
         plane = box.locator('.demo-pad')
         plane.focus()
@@ -357,13 +357,13 @@ def check_flow(page) -> tuple[dict, dict]:
     z, codes = np.array(drawn['z']), np.array(drawn['codes'])
     for code, i in zip(codes, drawn['chosen']):
         assert abs(raw('flow', 'encode', x=real('faces-real', i), y=untold[:1])[0] - code).max() < 1e-2
-    assert abs(z[0] - ((1 - drawn['t'])*codes[0] + drawn['t']*codes[1])).max() < 1e-4
+    along = lambda t: ((1 - t)*codes[0] + t*codes[1]) / (1 if drawn['line'] == 'straight' else np.hypot(1 - t, t))
+    assert abs(z[0] - along(drawn['t'])).max() < 1e-4
     added = np.frombuffer((DEMOS/'models'/'flow.moves.f16').read_bytes(), '<f2').reshape(13, 3072).astype(np.float32)
     assert abs(z[1] - codes[0] - drawn['amounts'] @ added).max() < 1e-4
     now = '[data-demo=flow] :is(.flow-board, .flow-sum) canvas[data-row]'
     assert_pictures(page, now, python('flow', 'decode', z=z, y=untold[:2]), 2)
-    path = [(1 - t)*codes[0] + t*codes[1] for t in np.linspace(0, 1, 7)]
-    assert_pictures(page, '[data-demo=flow] .flow-strips figure:first-child canvas', python('flow', 'decode', z=path, y=untold), 7)
+    assert_pictures(page, '[data-demo=flow] .flow-strips figure:first-child canvas', python('flow', 'decode', z=[*map(along, np.linspace(0, 1, 7))], y=untold), 7)
     return drawn, shown(page, now)
 
 
@@ -376,6 +376,9 @@ def test_a_flow_walks_exactly_between_faces_and_adds_attributes(chromium, url):
         strip = shown(page, '[data-demo=flow] .flow-strips figure:first-child canvas')
         ends = [np.round(127.5*real('faces-real', i) + 127.5)[0] for i in first['chosen']]
         assert abs(strip[0] - ends[0]).max() <= 1 and abs(strip[6] - ends[1]).max() <= 1, 'the path begins and ends at the faces themselves'
+        box.get_by_role('radio', name='straight', exact=True).check(force=True)
+        straight, faded = check_flow(page)
+        assert straight['line'] == 'straight' and moved({0: middle[0]}, faded) > .5
         box.get_by_role('slider', name='From the first face').focus()
         page.keyboard.press('Home')
         start, pictures = check_flow(page)

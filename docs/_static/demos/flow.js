@@ -12,6 +12,7 @@ export const halves = buffer => Float32Array.from(new Uint16Array(buffer), bits 
 
 const furthest = (a, b) => a.reduce((most, v, i) => Math.max(most, Math.abs(v - b[i])), 0);
 const power = v => v.toExponential(1).replace(/e([+-])(\d+)/, (_, sign, digits) => ` · 10<sup>${sign === '-' ? '−' : ''}${digits}</sup>`);
+const between = (a, b, t, line) => mixed(a, b, t).map(v => line === 'straight' ? v : v / Math.hypot(1 - t, t)); // codes are Gaussian: their mixture has their spread again
 const signed = v => `${v > 0 ? '+' : v < 0 ? '−' : ''}${Math.abs(v).toFixed(1)}`;
 
 async function moves({ file, attributes }) { // each attribute's direction among the codes
@@ -23,23 +24,24 @@ async function moves({ file, attributes }) { // each attribute's direction among
 async function open(box, { flow }) {
   const { attributes } = flow.about.moves, [faces, directions] = await Promise.all([sprite('faces-real'), moves(flow.about.moves)]);
   const real = Array.from({ length: faces.about.count }, (_, i) => faces.picture(i)), name = described(faces), fresh = memory(), codes = new Map();
-  const state = { end: 0, chosen: [0, 3], t: .5, amounts: attributes.map(() => 0) };
+  const state = { end: 0, chosen: [0, 3], t: .5, line: 'shell', amounts: attributes.map(() => 0) };
 
   const ends = [figure(SIZE, 'First face'), figure(SIZE, 'Second face')], path = figure(SIZE, 'On the path of codes', { 'data-row': 0 }), faded = figure(SIZE, 'Pixels cross-faded');
-  const pathStrip = several(SIZE, 'Codes in between, decoded: one face at every step', STEPS.length), fadedStrip = several(SIZE, 'Pixels in between: two faces at once', STEPS.length);
+  const pathStrip = several(SIZE, 'Codes in between, decoded', STEPS.length), fadedStrip = several(SIZE, 'Pixels in between', STEPS.length);
   const numbers = el('p', { class: 'demo-numbers' }), before = figure(SIZE, 'First face'), after = figure(SIZE, 'With what you add', { 'data-row': 1 });
   const way = slider('From the first face to the second', { min: 0, max: 1, step: .01, value: state.t, show: v => `${Math.round(100 * v)} %` }, t => { state.t = t; refresh(); });
+  const line = choices('The path goes', [['shell', 'where codes lie'], ['straight', 'straight']], state.line, l => { state.line = l; refresh(); });
   const end = choices('Choose the', [[0, 'first face'], [1, 'second face']], state.end, i => { state.end = i; pick.value = state.chosen[i]; });
   const pick = thumbs('among faces that the flow has never seen', faces, real.map((_, i) => i), name, i => { state.chosen[state.end] = i; refresh(); });
   const sliders = attributes.map((a, k) => slider(a.replaceAll('_', ' '), { min: -2, max: 2, step: .1, value: 0, show: signed }, v => { state.amounts[k] = v; refresh(); }));
   const nothing = button('Add nothing', () => { sliders.forEach((s, k) => { s.value = state.amounts[k] = 0; }); refresh(); });
   box.append(
-    see('Drag the slider. In the middle of the cross-fade you see <b>two faces through each other</b>; in the middle of the path stands <b>one face</b>, and both its ends are exact: a flow loses nothing on the way to a code and back.'),
-    el('div', { class: 'flow-board' }, ends[0].element, path.element, faded.element, ends[1].element), way.element,
+    see('Drag the slider. The cross-fade shows <b>two faces through each other</b>; the path shows faces that are as crisp as its ends, and its ends are exact: a flow loses nothing on the way to a code and back. Codes lie on a shell around 0, so take the <b>straight</b> path once: it cuts through the empty middle, and fades almost as pixels do.'),
+    el('div', { class: 'flow-board' }, ends[0].element, path.element, faded.element, ends[1].element), way.element, line.element,
     el('div', { class: 'flow-strips' }, pathStrip.element, fadedStrip.element), numbers,
     el('div', { class: 'flow-choose' }, end.element, pick.element),
     el('p', { class: 'demo-part' }, 'Attribute arithmetic'),
-    see('The mean code of smiling faces minus the mean code of the others is a direction. <b>Add it to the first face’s code</b>: nobody has trained the flow to change a smile, and the smile changes. 1 is the whole difference of the means, −1 takes it away.'),
+    see('The mean code of smiling faces minus the mean code of the others is a direction. <b>Add it to the first face’s code</b>: nobody has trained the flow to change a smile, and the mouth changes. Keep the steps small: +1 is the whole difference of the means, and further out lies nothing that this small flow has seen, so <b>pixels burst</b>.'),
     el('div', { class: 'flow-sum' }, el('div', { class: 'flow-before' }, before.element, after.element), el('div', { class: 'flow-moves' }, sliders.map(s => s.element), nothing)));
   const say = words(box);
 
@@ -53,24 +55,24 @@ async function open(box, { flow }) {
     return codes.get(i);
   }
 
-  async function ended(a, b) { // what changes with the two faces only
+  async function ended(a, b) { // what changes with the two faces and the kind of path only
     ends.forEach(({ show, canvas, said }, k) => { show(real[state.chosen[k]]); canvas.setAttribute('aria-label', `${said.textContent}. ${name(state.chosen[k])}`); });
     before.show(real[state.chosen[0]]);
     numbers.innerHTML = `decode(encode(x)) is at most <b>${power(a.error)}</b> off x for the first face, <b>${power(b.error)}</b> for the second; one step of an 8-bit pixel is 8 · 10<sup>−3</sup>.`;
-    pathStrip.show((await decode(STEPS.map(t => mixed(a.z, b.z, t)))).data);
+    pathStrip.show((await decode(STEPS.map(t => between(a.z, b.z, t, state.line)))).data);
     fadedStrip.show(rows(STEPS.map(t => mixed(real[state.chosen[0]], real[state.chosen[1]], t))).data);
   }
 
   const refresh = latest(async () => {
     box.setAttribute('aria-busy', true);
-    const { t, amounts, chosen } = state, [i, j] = chosen, a = await encoded(i), b = await encoded(j);
+    const { t, line, amounts, chosen } = state, [i, j] = chosen, a = await encoded(i), b = await encoded(j);
     const moved = a.z.map((v, k) => amounts.reduce((sum, amount, m) => sum + amount * directions[m][k], v));
-    const z = [mixed(a.z, b.z, t), moved], x = await decode(z), blend = mixed(real[i], real[j], t);
+    const z = [between(a.z, b.z, t, line), moved], x = await decode(z), blend = mixed(real[i], real[j], t);
     path.show(x.data);
     after.show(x.data, 1);
     faded.show(blend);
-    if (fresh('ends', i, j)) await ended(a, b);
-    box.drawn = { chosen: [...chosen], t, amounts: [...amounts], codes: plain([a.z, b.z]), errors: [a.error, b.error], z: plain(z), x: plain(split(x)), faded: [...blend] };
+    if (fresh('ends', i, j, line)) await ended(a, b);
+    box.drawn = { chosen: [...chosen], t, line, amounts: [...amounts], codes: plain([a.z, b.z]), errors: [a.error, b.error], z: plain(z), x: plain(split(x)), faded: [...blend] };
     box.setAttribute('aria-busy', false);
     say('');
   }, e => say(e.message));
