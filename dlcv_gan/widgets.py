@@ -404,7 +404,7 @@ def _state(learn, watch):
     moves = ', '.join(f'{p} {n:,}' for p, n in learn.steps.items())
     word = 'too young to say' if watch.verdict == 'young' else watch.verdict
     return [f'round {learn.rounds:,}, {learn.rounds * learn.dls.train.bs:,} images', f'moves: {moves}', f'samples: {word}',
-            f'they vary {watch.looks[-1]["share"]:.2f} times what real ones do', f'(collapsed: under {watch.least:g})']
+            f'variety: {watch.looks[-1]["share"]:.2f} of the real pictures\'', f'(collapsed: under {watch.least:g})']
 
 
 def _html(lines):
@@ -448,7 +448,7 @@ def _draws(game, y):
     "A game that is asked wrongly says so in its own way; here it is said in ours."
     try:
         with calm(game): x = game.sample(1, y=None if y is None else y[None].to(game.device))
-    except (RuntimeError, TypeError, AttributeError, IndexError) as e:
+    except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as e:
         asked = 'without labels' if y is None else f'for {len(y)} label(s)'
         raise ValueError(f'{type(game).__name__} does not draw when asked {asked} ({str(e).splitlines()[0]}): give the names of all its labels, in the order of their columns') from None
     if x.dim() != 4: raise ValueError(f'{type(game).__name__} draws points, not pictures: `training_panel` shows them')
