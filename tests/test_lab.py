@@ -64,26 +64,39 @@ def executed(site, name: str):
         page.on('request', lambda r: wrong.append(r.url) if not r.url.startswith((url, url.replace('http', 'ws', 1), 'data:', 'blob:')) else None)
         page.goto(f'{url}lab/tree/{name}.ipynb?reset&token={token}')
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
-        page.get_by_role('menuitem', name='Run', exact=True).click()
-        page.get_by_role('menuitem', name='Run All Cells', exact=True).click()
-        page.wait_for_function(OVER, timeout=600_000)
+        wait(page, lambda: run_all(page), 'the notebook does not start')
+        wait(page, lambda: page.evaluate(OVER), 'the notebook does not come to its end', 600)
         assert not page.locator(FAILED).count(), page.locator(FAILED).first.inner_text()
         yield page
     assert not wrong, wrong
+
+
+def run_all(page) -> bool:
+    "Choose Run > Run All Cells; a page that is not yet ready for it lets the command pass."
+    page.get_by_role('menuitem', name='Run', exact=True).click()
+    page.get_by_role('menuitem', name='Run All Cells', exact=True).click()
+    page.wait_for_timeout(2000)
+    return any(text.strip('[] :') for text in page.locator('.jp-CodeCell .jp-InputArea-prompt').all_inner_texts())
 
 
 FAILED = '[data-mime-type="application/vnd.jupyter.error"]'
 OVER = f"""() => document.querySelector('{FAILED}') || [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].every(p => /[0-9]/.test(p.textContent))"""
 
 
+def wait(page, true, says: str, seconds: int = 120):
+    "Ask again and again, in Python: the page is busy with what the kernel sends."
+    deadline = time.time() + seconds
+    while not true():
+        assert time.time() < deadline, says
+        page.wait_for_timeout(200)
+
+
 def change(page, box, act, i=0):
     "Do something, and wait until a picture of the box is another one."
-    before = box.locator('img').nth(i).evaluate(BYTES)
+    bytes_now = lambda: box.locator('img').nth(i).evaluate(BYTES)
+    before = bytes_now()
     act()
-    deadline = time.time() + 60
-    while box.locator('img').nth(i).evaluate(BYTES) == before:
-        assert time.time() < deadline, 'the picture stays as it was'
-        page.wait_for_timeout(100)
+    wait(page, lambda: bytes_now() != before, 'the picture stays as it was')
 
 
 # The picture itself: its address changes with every value, also with an equal one.
@@ -110,26 +123,21 @@ def test_the_panel_trains_stops_and_steps(site):
         def number(name):
             found = re.search(rf'{name} ([\d,]+\d|\d)', box.inner_text())
             return int(found[1].replace(',', ''))
-        def wait(true, says):
-            deadline = time.time() + 60
-            while not true():
-                assert time.time() < deadline, says
-                page.wait_for_timeout(100)
         start = number('round')
         change(page, box, box.get_by_role('button', name='Play').click)
-        wait(lambda: number('round') > start, 'Play does not play')
+        wait(page, lambda: number('round') > start, 'Play does not play')
         box.get_by_role('button', name='Pause').click()
         box.get_by_role('button', name='Play').wait_for()
         def stands():
             before = number('round')
             page.wait_for_timeout(3000)
             return number('round') == before
-        wait(stands, 'Pause does not stop') # once the slice under way is over
+        wait(page, stands, 'Pause does not stop') # once the slice under way is over
         stopped = number('round')
         for player in ('discriminator', 'generator'):
             moves = {p: number(p) for p in ('discriminator', 'generator')}
             change(page, box, box.get_by_role('button', name=f'step {player}').click, 2)
-            wait(lambda: number(player) > moves[player], f'step {player} does not step')
+            wait(page, lambda: number(player) > moves[player], f'step {player} does not step')
             assert {p: number(p) for p in moves} == {**moves, player: moves[player] + 1}
         assert number('round') == stopped + 2
 
