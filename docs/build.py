@@ -71,6 +71,14 @@ def adapt_output(output: dict, widgets: bool) -> dict:
     return output
 
 
+def with_still(output: dict) -> list[dict]:
+    "A widget that carries a plain picture of itself: the picture first, which every reader sees, then the widget for those who ask."
+    data = output.get('data', {})
+    still = {k: v for k, v in data.items() if k.startswith('image/')}
+    if not still or 'application/vnd.jupyter.widget-view+json' not in data: return [output]
+    return [{**output, 'data': still}, {**output, 'data': {k: v for k, v in data.items() if k not in still}}]
+
+
 def is_empty(output: dict) -> bool:
     "Is this what a progress bar leaves behind: HTML that shows nothing?"
     html = ''.join(output.get('data', {}).get('text/html', ''))
@@ -88,7 +96,7 @@ def adapt_code(cell: dict, widgets: bool, fold: bool = False) -> dict | None:
     metadata, lines = {'tags': tags}, source.count('\n') + 1
     if fold and 'export' in said and lines > 40 and not cell['outputs']:
         metadata = {'tags': [*tags, 'hide-input'], 'mystnb': {'code_prompt_show': f'The source, {lines} lines', 'code_prompt_hide': 'Fold the source'}}
-    return {**cell, 'source': source, 'metadata': metadata, 'outputs': [adapt_output(o, widgets) for o in cell['outputs'] if not is_empty(o)]}
+    return {**cell, 'source': source, 'metadata': metadata, 'outputs': [adapt_output(part, widgets) for o in cell['outputs'] if not is_empty(o) for part in with_still(o)]}
 
 
 # ---- figures: what to see, in words

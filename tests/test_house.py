@@ -16,6 +16,7 @@ LIBRARY = {'faces': {'draw', 'worlds'}, 'animals': {'draw', 'worlds'}, 'scenes':
            'anime': {'draw', 'worlds', 'data', 'game'}, # and the order of the anime tags is the reader's, a single file is the learner's
            'view': {'game'}, 'metrics': {'game'}, # files are written as the learner writes them: whole or not at all
            'residual': {'nets'}, # its discriminators have the same heads
+           'widgets': {'data', 'game', 'metrics', 'view', 'runs'}, # knobs and a panel: pictures, a learner, a ruler, a sheet; and a run folder is opened where it is defined
            'check': {'losses', 'nets'}, # answers are held against the library's own losses, and tried on its critics
            'study': {'game'}, # the same files, the scale's word and the random states
            'scores': {'data', 'game'}, # what a course grades: pictures in the nets' range, drawn by a game

@@ -1,5 +1,5 @@
 "The site builder: what a page becomes, and what it refuses. Runs in the repository only."
-import json, sys, tomllib
+import copy, json, sys, tomllib
 from pathlib import Path
 
 import pytest
@@ -155,6 +155,14 @@ def test_a_page_without_the_manager_names_its_sliders():
 def write(folder, **pages):
     for name, body in pages.items(): (folder/f'{name}.html').write_text(f'<html><body>{body}</body></html>')
     return folder
+
+def test_a_widgets_plain_picture_stands_above_it():
+    view = 'application/vnd.jupyter.widget-view+json'
+    cell = dict(source='box', outputs=[dict(output_type='display_data', data={view: {'model_id': 'a'}, 'image/png': 'x', 'text/plain': 'Box()'}, metadata={})])
+    for widgets, below in ((True, {view, 'text/plain'}), (False, {'text/plain'})):
+        still, slider = build.adapt_code(copy.deepcopy(cell), widgets)['outputs']
+        assert set(still['data']) == {'image/png'} and set(slider['data']) == below
+
 
 def test_broken_links_are_found(tmp_path):
     good = write(tmp_path, a='<a href="b.html#there">x</a><a href="https://elsewhere.org">y</a>', b='<p id="there">z</p>')
