@@ -140,6 +140,7 @@ def export_game(game: Game, # trained
                 size: int, # pixels a side of its pictures
                 labels: list = (), # names of its label columns
                 bits: int = 8, # of a stored weight: 8 or 32
+                only: list | None = None, # names of the parts to write; None: all
                 **about, # what else the JSON shall say
                ) -> dict: # what stands in the JSON
     "Write `name.part.onnx` for each part of a game, and `name.json`; ImportError says what to install."
@@ -149,7 +150,10 @@ def export_game(game: Game, # trained
     out, game = Path(out), _frozen(game)
     stored = round_weights(game) if bits == 8 else game
     found, worst = {}, 0.
-    for what, part in parts(stored, size, len(labels)).items():
+    can = parts(stored, size, len(labels))
+    if unknown := [k for k in only or () if k not in can]: raise ValueError(f'no part is called {unknown[0]!r}: {name} has {", ".join(can)}')
+    for what in only or can:
+        part = can[what]
         data, file = to_onnx(part), f'{name}.{what}.onnx'
         worst = max(worst, parity(part, data))
         write_atomic(out/file, lambda f: f.write(data))

@@ -99,7 +99,7 @@ def test_a_run_is_exported_by_the_command(tmp_path, capsys):
     assert json.loads((tmp_path/'web'/'run.json').read_text())['labels'] == ['Male']
 
 
-@pytest.mark.parametrize('call, says', [(lambda p: export_game(lively('gan')[0], p, 'x', 32, bits=4), 'bits is 4'), (lambda p: export_run(p, p), 'settings.json')])
+@pytest.mark.parametrize('call, says', [(lambda p: export_game(lively('gan')[0], p, 'x', 32, bits=4), 'bits is 4'), (lambda p: export_game(lively('gan')[0], p, 'x', 32, only=['encode']), 'no part is called'), (lambda p: export_run(p, p), 'settings.json')])
 def test_mistakes_are_named(tmp_path, call, says):
     with pytest.raises((ValueError, FileNotFoundError), match=says): call(tmp_path)
     assert not any(tmp_path.iterdir())

@@ -33,7 +33,7 @@ def export(name: str):
     from dlcv_gan.export import export_run
     run = RUNS/name
     if not (run/'weights.safetensors').exists(): raise SystemExit(f'{name} is not trained; first run: python tools/demos.py train {name}')
-    said = export_run(run, SITE, name, train=RECIPES['models'][name]['train'], **EXTRAS.get(name.split('-')[0], lambda run: {})(run))
+    said = export_run(run, SITE, name, only=RECIPES['models'][name].get('parts'), train=RECIPES['models'][name]['train'], **EXTRAS.get(name.split('-')[0], lambda run: {})(run))
     print(f"{name}: {said['bytes']/1e6:.2f} MB, {said['parity']:.0e} from PyTorch")
 
 
