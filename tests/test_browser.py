@@ -79,6 +79,8 @@ def test_a_page_fits_asks_nobody_and_can_be_read(chromium, url, axe, name, width
         pictures = page.evaluate('[...document.images].map(i => [i.alt, i.src, !i.complete || i.naturalWidth > 0, !!i.closest(".navbar-brand")])')
         assert not [src for alt, src, shown, logo in pictures if not shown], 'pictures that do not load'
         assert not [src for alt, src, shown, logo in pictures if not logo and (not alt or '_images' in alt)], 'pictures without words'
+        headless = page.evaluate('[...document.querySelectorAll(".cell_output thead")].filter(h => h.textContent.trim() && getComputedStyle(h).display === "none").map(h => h.textContent.trim())')
+        assert not headless, 'printed tables whose headings are hidden'
         wrong = findings(page, axe, rules)
         assert not wrong, f'{name}, {theme}:\n' + '\n'.join(wrong)
 
