@@ -181,3 +181,16 @@ def test_the_built_site_has_every_notebook():
     assert {p.stem for p in (ROOT/'nbs').glob('*.ipynb')} <= pages
     assert not build.broken_links(html) and not build.foreign_requests(html)
     assert all(p.stat().st_size < 3e6 for p in html.glob('*.html'))
+
+
+def test_the_demos_models_are_those_of_the_recipes():
+    recipes, at = tomllib.loads((ROOT/'docs'/'demos.toml').read_text(encoding='utf-8'))['models'], ROOT/'docs'/'_static'/'demos'/'models'
+    shipped = {f.stem: json.loads(f.read_text(encoding='utf-8')) for f in at.glob('*.json') if not f.stem.endswith('-real')}
+    assert sorted(shipped) == sorted(recipes)
+    for name, said in shipped.items():
+        flags = recipes[name]['train'].split()
+        assert said['train'] == recipes[name]['train'] and said['rounds'] == int(flags[flags.index('--rounds') + 1]), f'{name} was not trained by its recipe: `make demos`'
+        assert all((at/part['file']).stat().st_size == part['bytes'] for part in said['parts'].values()) and 0 < said['parity'] < 1e-4
+        assert said['bytes'] < 2e6, f'{name} is larger than a page should fetch'
+    files = {p['file'] for said in shipped.values() for p in said['parts'].values()} | {'flow.moves.f16'}
+    assert {f.name for f in at.iterdir() if f.suffix not in ('.json', '.png')} == files, 'files that no model names'

@@ -17,15 +17,19 @@ RECIPES = tomllib.loads((ROOT/'docs'/'demos.toml').read_text(encoding='utf-8'))
 def command(*words): subprocess.run([sys.executable, '-m', 'dlcv_gan.command', *map(str, words)], check=True, cwd=ROOT)
 
 
+def world(data: str) -> Path:
+    "A folder of drawn pictures; what is drawn already stays."
+    kind, *flags = shlex.split(RECIPES['data'][data])
+    command('draw', kind, RUNS/'data'/data, *flags)
+    return RUNS/'data'/data
+
+
 def train(name: str):
-    "Draw the model's world where it is missing, then train, or go on."
-    recipe = RECIPES['models'][name]
-    kind, *flags = shlex.split(RECIPES['data'][recipe['data']])
-    world, run = RUNS/'data'/recipe['data'], RUNS/name
-    command('draw', kind, world, *flags)
-    system, *flags = shlex.split(recipe['train'])
+    "Train a model, or go on where it was stopped."
+    recipe, run = RECIPES['models'][name], RUNS/name
     if (run/'weights.safetensors').exists(): return print(f'{name}: trained')
-    command('train', *(['--out', run, '--resume'] if (run/'settings.json').exists() else [system, '--data', world, '--out', run, *flags]))
+    system, *flags = shlex.split(recipe['train'])
+    command('train', *(['--out', run, '--resume'] if (run/'settings.json').exists() else [system, '--data', world(recipe['data']), '--out', run, *flags]))
 
 
 def export(name: str):
@@ -69,13 +73,13 @@ def rounded(x): return np.round(x.numpy().astype(float), 4).tolist()
 def faces(split: str):
     "The drawn faces that the demos' models learned from ('train'), or some that they never saw."
     from dlcv_gan.data import open_pictures
-    return open_pictures(RUNS/'data'/'faces', split=split, size=32)
+    return open_pictures(world('faces'), split=split, size=32)
 
 
 def sprites():
     "Real pictures, no part of any training: 32 faces, and 8 horses before 8 zebras, each set in one file with its labels."
     from dlcv_gan.data import open_pictures
-    real, animals = faces('test'), [open_pictures(RUNS/'data'/'animals'/f'test{side}', size=64) for side in 'AB']
+    real, animals = faces('test'), [open_pictures(world('animals')/f'test{side}', size=64) for side in 'AB']
     sheet('faces', real.images[:32], names=list(real.attributes), labels=np.asarray(real.labels[:32]).tolist())
     sheet('animals', np.concatenate([a.images[:8] for a in animals]))
 
