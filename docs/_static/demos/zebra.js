@@ -58,7 +58,7 @@ async function open(box, { zebra }) {
   document.addEventListener('paste', e => { if (e.clipboardData.files.length) take(e.clipboardData.files[0]); });
 
   box.append(
-    see('The horse gets <b>stripes</b>, the place around it stays, and the way back <b>rubs the stripes out again</b>: that is what a CycleGAN is trained for, and all it is told. It has only ever seen <b>drawn</b> animals, so a photograph gets its stripes in odd places.'),
+    see('The horse gets <b>stripes</b>, the place around it stays, and the way back <b>rubs most of them out again</b>: that is what a CycleGAN is trained for, and all it is told. It has only ever seen <b>drawn</b> animals, so a photograph gets its stripes in odd places.'),
     el('div', { class: 'zebra-board' }, given.element, out.element, back.element), numbers, yours);
   const say = words(box);
   box.append(el('div', { class: 'zebra-herds' }, horses.element, zebras.element), way.element);
