@@ -150,8 +150,7 @@ def export_game(game: Game, # trained
     try: import onnx, onnxruntime, onnxscript # noqa: F401
     except ImportError as e: raise ImportError(f"export needs ONNX ({e}): pip install 'dlcv_gan[export]'") from None
     if bits not in (8, 32): raise ValueError(f'bits is {bits}: weights are stored in 8 or 32')
-    out, game = Path(out), _frozen(game)
-    stored = round_weights(game) if bits == 8 else game
+    out, stored = Path(out), round_weights(game) if bits == 8 else game
     found, worst = {}, 0.
     can = parts(stored, size, len(labels))
     if unknown := [k for k in only or () if k not in can]: raise ValueError(f'no part is called {unknown[0]!r}: {name} has {", ".join(can)}')

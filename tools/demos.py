@@ -4,6 +4,7 @@
     python tools/demos.py export [NAME ...]     the finished runs -> docs/_static/demos/models
 """
 import argparse, json, shlex, subprocess, sys, tomllib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ RECIPES = tomllib.loads((ROOT/'docs'/'demos.toml').read_text(encoding='utf-8'))
 def command(*words): subprocess.run([sys.executable, '-m', 'dlcv_gan.command', *map(str, words)], check=True, cwd=ROOT)
 
 
+@cache
 def world(data: str) -> Path:
     "A folder of drawn pictures; what is drawn already stays."
     kind, *flags = shlex.split(RECIPES['data'][data])
