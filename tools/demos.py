@@ -15,7 +15,7 @@ RUNS, SITE = ROOT/'demos', ROOT/'docs'/'_static'/'demos'/'models'
 RECIPES = tomllib.loads((ROOT/'docs'/'demos.toml').read_text(encoding='utf-8'))
 
 
-def command(*words): subprocess.run([sys.executable, '-m', 'dlcv_gan.command', *map(str, words)], check=True, cwd=ROOT)
+def command(*words): subprocess.run([sys.executable, '-m', 'dlcv_gan.cli.command', *map(str, words)], check=True, cwd=ROOT)
 
 
 @cache
@@ -36,7 +36,7 @@ def train(name: str):
 
 def export(name: str):
     "A finished run as files of the site, with what its demo needs beside the nets."
-    from dlcv_gan.export import export_run
+    from dlcv_gan.cli.export import export_run
     run = RUNS/name
     if not (run/'weights.safetensors').exists(): raise SystemExit(f'{name} is not trained; first run: python tools/demos.py train {name}')
     said = export_run(run, SITE, name, only=RECIPES['models'][name].get('parts'), train=RECIPES['models'][name]['train'], **EXTRAS.get(name.split('-')[0], lambda run: {})(run))
@@ -45,9 +45,9 @@ def export(name: str):
 
 def vae_extras(run: Path) -> dict:
     "The plane that changes pictures most, and the mean code of real faces."
-    from dlcv_gan.data import to_float
+    from dlcv_gan.data.pictures import to_float
     from dlcv_gan.runs import load_run
-    from dlcv_gan.view import latent_directions
+    from dlcv_gan.live import latent_directions
     game = load_run(run)
     with torch.no_grad(): mean = game.encode(to_float(faces('train').images[:2000]))[0].mean(0)
     return dict(plane=rounded(latent_directions(game, 2)), mean_code=rounded(mean))
@@ -55,8 +55,8 @@ def vae_extras(run: Path) -> dict:
 
 def flow_extras(run: Path) -> dict:
     "Where the mean code moves when an attribute is there, in a file of float16."
-    from dlcv_gan.data import to_float
-    from dlcv_gan.game import write_atomic
+    from dlcv_gan.data.pictures import to_float
+    from dlcv_gan.files import write_atomic
     from dlcv_gan.runs import load_run
     game, real = load_run(run), faces('train')
     with torch.no_grad(): z = torch.cat([game.encode(part)[0] for part in to_float(real.images[:4000]).split(250)])
@@ -74,13 +74,13 @@ def rounded(x): return np.round(x.numpy().astype(float), 4).tolist()
 
 def faces(split: str):
     "The drawn faces that the demos' models learned from ('train'), or some that they never saw."
-    from dlcv_gan.data import open_pictures
+    from dlcv_gan.data.pictures import open_pictures
     return open_pictures(world('faces'), split=split, size=32)
 
 
 def sprites():
     "Real pictures, no part of any training: 32 faces, and 8 horses before 8 zebras, each set in one file with its labels."
-    from dlcv_gan.data import open_pictures
+    from dlcv_gan.data.pictures import open_pictures
     real, animals = faces('test'), [open_pictures(world('animals')/f'test{side}', size=64) for side in 'AB']
     sheet('faces', real.images[:32], names=list(real.attributes), labels=np.asarray(real.labels[:32]).tolist())
     sheet('animals', np.concatenate([a.images[:8] for a in animals]))
@@ -88,7 +88,7 @@ def sprites():
 
 def sheet(name: str, images, **about):
     "Pictures side by side, eight in a row, and what they are."
-    from dlcv_gan.game import write_atomic
+    from dlcv_gan.files import write_atomic
     from dlcv_gan.view import save_picture, to_grid
     save_picture(to_grid(images, 8, 0), SITE/f'{name}-real.png')
     write_atomic(SITE/f'{name}-real.json', lambda f: f.write(json.dumps(dict(size=images.shape[1], count=len(images), columns=8, **about)).encode()))

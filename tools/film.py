@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dlcv_gan.game import write_atomic
+from dlcv_gan.files import write_atomic
 
 STATIC = Path(__file__).resolve().parents[1]/'docs'/'_static'
 

@@ -1,0 +1,50 @@
+"R4's conditional GAN, layer by layer, and the stronger game beside it."
+import pytest
+import torch
+
+from dlcv_gan.models.acgan import ACGAN
+from dlcv_gan.models.iclevr import R4Discriminator, R4Generator, build_cgan, build_strong_cgan
+from dlcv_gan.nets import layer_table
+from dlcv_gan.systems import find_system
+
+torch.set_num_threads(1)
+Y = torch.eye(24)
+
+
+def counts(table): return [(o, p) for o, p in zip(table.output, table.params) if p]
+
+
+def test_layers_by_hand():
+    "Dense 24 -> 200 and 24 -> 64*64, convolutions of 16 numbers a pair of channels without bias before BatchNorm."
+    game = build_cgan()
+    made = counts(layer_table(game.generator, torch.zeros(1, 100), Y[:1]))
+    assert made == [('200', 24 * 200 + 200), ('4,4,512', 300 * 512 * 16), ('4,4,512', 1024), ('8,8,256', 512 * 256 * 16), ('8,8,256', 512),
+                    ('16,16,128', 256 * 128 * 16), ('16,16,128', 256), ('32,32,64', 128 * 64 * 16), ('32,32,64', 128), ('64,64,3', 64 * 3 * 16 + 3)]
+    judged = counts(layer_table(game.discriminator, torch.zeros(1, 3, 64, 64), Y[:1]))
+    assert judged == [('4096', 24 * 4096 + 4096), ('32,32,64', 4 * 64 * 16), ('32,32,64', 128), ('16,16,128', 64 * 128 * 16), ('16,16,128', 256),
+                      ('8,8,256', 128 * 256 * 16), ('8,8,256', 512), ('4,4,512', 256 * 512 * 16), ('4,4,512', 1024), ('1', 8193)]
+
+
+@pytest.mark.parametrize('size', [32, 64, 128])
+def test_sizes(size):
+    G, D = R4Generator(size, 4, 8), R4Discriminator(size, 4)
+    x = G(torch.randn(2, 8), Y[:2])
+    assert x.shape == (2, 3, size, size) and x.abs().max() <= 1 and D(x, Y[:2]).shape == (2,)
+    with pytest.raises(ValueError, match='32, 64 or 128'): R4Generator(size + 1)
+
+
+@pytest.mark.parametrize('build', [build_cgan, build_strong_cgan])
+def test_every_object_of_the_condition_matters(build):
+    "Not only the first: a picture of two objects changes with either."
+    torch.manual_seed(0)
+    game = build(32, 4, 8).eval()
+    z = torch.randn(1, 8)
+    both, first, second = (game.sample(1, y.clamp(max=1)[None], z) for y in (Y[3] + Y[17], Y[3], Y[17]))
+    assert not torch.equal(both, first) and not torch.equal(both, second)
+
+
+def test_the_strong_game_is_an_acgan_with_24_questions_and_no_batchnorm_in_d():
+    game = find_system('cgan-strong').build(size=32, width=4)
+    assert isinstance(game, ACGAN) and game.discriminator.heads(torch.zeros(2, 3, 32, 32))[1].shape == (2, 24)
+    assert not any(isinstance(m, torch.nn.modules.batchnorm._NormBase) for m in game.discriminator.modules())
+    assert find_system('R4.CGAN').labels == 24 and find_system('R4.CGAN').schedule.g == 4

@@ -1,0 +1,230 @@
+"Laws of the metrics: closed forms, ranges said, intervals that cover, and an alarm that is silent unless it is sure."
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings, strategies as st
+from fastai.data.core import DataLoaders
+
+from dlcv_gan import metrics
+from dlcv_gan.data.loaders import Batches
+from dlcv_gan.game.learner import GameLearner
+from dlcv_gan.models.gan import GAN
+from dlcv_gan.losses import minimax
+from dlcv_gan.diagnosis import CollapseWatch, Comparison, compare, diagnose
+from dlcv_gan.inception import inception_features, inception_scores, inception_weights
+from dlcv_gan.metrics import (FeatureNet, asked_and_found, diversity, duplicates, frechet_distance, kernel_distance,
+                              mse, sharpness, with_interval)
+from dlcv_gan.nets import DCGANDiscriminator, DCGANGenerator
+
+torch.set_num_threads(1)
+seeds = st.integers(0, 10_000)
+noise = lambda *shape, seed=0: torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+normal = lambda *shape, seed=0: torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.double)
+
+
+# --- single pictures ------------------------------------------------------------------------------------------------
+
+@given(seeds, st.integers(1, 5))
+def test_mse_is_the_mean_over_everything_in_any_range(seed, n):
+    x, y = noise(n, 3, 4, 4, seed=seed), noise(n, 3, 4, 4, seed=seed + 1)
+    assert float(mse(x, y)) == pytest.approx((x - y).square().mean().item(), rel=1e-5)
+    assert mse(x, y).in_range(0, 255) == pytest.approx(((x - y) * 127.5).square().mean().item(), rel=1e-5)
+    assert 'pixels in [-1, 1]' in str(mse(x, y)) and 'mean over' in str(mse(x, y)) and float(mse(x, x)) == 0
+
+def test_bytes_and_floats_are_the_same_pictures():
+    bytes_ = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    floats = torch.as_tensor(bytes_).permute(0, 3, 1, 2).float() / 127.5 - 1
+    assert float(mse(bytes_, floats)) == pytest.approx(0, abs=1e-12)
+    torch.testing.assert_close(sharpness(bytes_), sharpness(floats))
+    assert diversity(bytes_) == pytest.approx(diversity(floats))
+
+def test_sharpness_is_nothing_for_even_pictures_and_quadratic_in_contrast():
+    ramp = torch.linspace(-1, 1, 16).expand(2, 3, 16, 16)
+    assert sharpness(ramp).abs().max() < 1e-9 # brightness that changes evenly has no Laplacian
+    x = noise(3, 3, 16, 16)
+    torch.testing.assert_close(sharpness(x / 2), sharpness(x) / 4)
+    assert sharpness(torch.nn.functional.avg_pool2d(x, 3, 1)).max() < sharpness(x).min()
+
+@given(seeds, st.integers(2, 6))
+def test_diversity_is_the_mean_over_pairs(seed, n):
+    x = noise(n, 3, 4, 4, seed=seed)
+    pairs = [(x[i] - x[j]).square().mean().sqrt().item() for i in range(n) for j in range(i)]
+    assert diversity(x) == pytest.approx(np.mean(pairs), rel=1e-4)
+    assert diversity(x[:1].expand(n, -1, -1, -1)) == pytest.approx(0, abs=1e-6)
+    assert diversity(torch.stack([torch.ones(3, 2, 2), -torch.ones(3, 2, 2)])) == pytest.approx(2)
+
+def test_duplicates_are_counted():
+    x = noise(10, 3, 8, 8)
+    assert duplicates(x) == 0 and duplicates(torch.cat([x, x[:2] + .001])) == pytest.approx(4 / 12)
+
+@pytest.mark.parametrize('call, says', [(lambda: mse(noise(1, 3, 4, 4), noise(2, 3, 4, 4)), 'same size'), (lambda: mse(noise(0, 3, 4, 4), noise(0, 3, 4, 4)), 'at least one'),
+    (lambda: sharpness(noise(3, 4, 4)), '4 dimensions'), (lambda: sharpness(torch.zeros(1, 3, 4, 4, dtype=torch.int64)), 'uint8'), (lambda: diversity(noise(1, 3, 4, 4)), 'at least 2'),
+    (lambda: frechet_distance(normal(4, 2), normal(4, 3)), 'one net'), (lambda: kernel_distance(normal(1, 2), normal(4, 2)), 'at least 2'),
+    (lambda: frechet_distance(normal(4, 2) / 0, normal(4, 2)), 'NaN'), (lambda: with_interval(diversity, noise(4, 3, 4, 4)), 'at least 8'),
+    (lambda: CollapseWatch(every=0), 'every'), (lambda: CollapseWatch(n=1), 'at least 2')])
+def test_wrong_arguments_are_named(call, says):
+    with pytest.raises(ValueError, match=says): call()
+
+
+# --- distances between sets -----------------------------------------------------------------------------------------
+
+def whiten(x): # exactly mean 0 and covariance 1
+    x = x - x.mean(0)
+    return x @ torch.linalg.inv(torch.linalg.cholesky(x.T @ x / (len(x) - 1))).T
+
+@settings(max_examples=20)
+@given(seeds, st.integers(2, 5))
+def test_frechet_between_known_gaussians(seed, d):
+    a = whiten(normal(50, d, seed=seed))
+    scale, shift = normal(d, seed=seed + 1).abs() + .1, normal(d, seed=seed + 2)
+    expected = shift.square().sum() + (scale - 1).square().sum() # closed form for diagonal covariances
+    assert frechet_distance(a, a * scale + shift) == pytest.approx(expected.item(), rel=1e-6, abs=1e-8)
+
+@settings(max_examples=15)
+@given(seeds)
+def test_frechet_is_symmetric_zero_on_itself_and_does_not_mind_a_turn(seed):
+    a, b = normal(30, 4, seed=seed), normal(40, 4, seed=seed + 1) * 2
+    q, _ = torch.linalg.qr(normal(4, 4, seed=seed + 2))
+    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a)) and frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(a @ q, b @ q) == pytest.approx(frechet_distance(a, b), rel=1e-6)
+    assert np.isfinite(frechet_distance(a[:3], b[:3])) # fewer rows than features: singular covariances
+
+def test_kernel_distance_is_the_papers_sum_and_unbiased():
+    a, b = normal(6, 3), normal(5, 3, seed=1)
+    k = lambda x, y: (x @ y / 3 + 1) ** 3
+    within = lambda s: np.mean([k(s[i], s[j]).item() for i in range(len(s)) for j in range(len(s)) if i != j])
+    assert kernel_distance(a, b) == pytest.approx(within(a) + within(b) - 2 * np.mean([k(x, y).item() for x in a for y in b]))
+    values = [kernel_distance(normal(20, 3, seed=2 * i), normal(20, 3, seed=2 * i + 1)) for i in range(300)]
+    assert abs(np.mean(values)) < 3 * np.std(values) / 300 ** .5 and min(values) < 0 < max(values)
+
+def test_an_interval_covers_what_another_sample_gives():
+    mean = lambda x: x.mean().item()
+    inside = 0
+    for i in range(60):
+        e = with_interval(mean, normal(100, 1, seed=i), seed=i)
+        inside += e.low <= 0 <= e.high
+        assert e.low < e.value < e.high and e.n == 100
+    assert inside >= 50 # about 95 in 100, allowing for chance
+
+def test_feature_nets_are_repeatable_saved_and_loaded(tmp_path):
+    x = noise(10, 3, 32, 32)
+    before = torch.get_rng_state()
+    a, b = FeatureNet.random(3), FeatureNet.random(3)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.testing.assert_close(a.features(x), b.features(x)); assert not torch.allclose(a.features(x), FeatureNet.random(4).features(x))
+    torch.testing.assert_close(a.features(x, bs=3), a.features(x), rtol=1e-4, atol=1e-5)
+    file = a.save(tmp_path/'net.safetensors')
+    torch.testing.assert_close(FeatureNet.load(file).features(x), a.features(x))
+    assert list(tmp_path.iterdir()) == [file]
+    (tmp_path/'bad.safetensors').write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ValueError, match='damaged'): FeatureNet.load(tmp_path/'bad.safetensors')
+    with pytest.raises(FileNotFoundError, match='no feature net'): FeatureNet.load(tmp_path/'none.safetensors')
+
+def test_a_fitted_net_knows_its_attribute():
+    light = torch.arange(64) % 2
+    x = noise(64, 3, 32, 32) * .3 + (light * .8 - .4)[:, None, None, None]
+    net = FeatureNet.fit(x, light, epochs=8, bs=16, width=4, nf=8)
+    right = ((net.attribute_probabilities(x)[:, 0] > .5) == light).float().mean()
+    assert right > .9
+
+def test_inception_says_what_is_missing(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match='no Inception weights'): inception_weights(tmp_path/'none.pth')
+    monkeypatch.setitem(__import__('sys').modules, 'torch_fidelity', None) # as where the package is not installed
+    with pytest.raises(ImportError, match=r'dlcv_gan\[inception\]'): inception_features(noise(2, 3, 32, 32))
+
+def test_pictures_reach_torch_fidelity():
+    fidelity = pytest.importorskip('torch_fidelity')
+    base = pytest.importorskip('torch_fidelity.feature_extractor_base').FeatureExtractorBase
+    class Mean(base): # a tiny extractor in torch-fidelity's own registry: the mean colour, eight times
+        def __init__(self, name, features_list, **kw): super().__init__(name, features_list)
+        @staticmethod
+        def get_provided_features_list(): return '2048',
+        @staticmethod
+        def get_default_feature_layer_for_metric(metric): return '2048'
+        @staticmethod
+        def can_be_compiled(): return False
+        @staticmethod
+        def get_dummy_input_for_compile(): return torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+        def forward(self, x): return (x.float().mean((2, 3)).repeat(1, 8),)
+    fidelity.register_feature_extractor('mean-colour', Mean)
+    x = noise(20, 3, 16, 16)
+    got = inception_features(x, extractor='mean-colour')
+    torch.testing.assert_close(got[:, :3], ((x + 1) * 127.5).round().mean((2, 3)), rtol=1e-3, atol=1e-2)
+    assert inception_scores(x, x, extractor='mean-colour')['fid'] == pytest.approx(0, abs=1e-2)
+
+
+# --- the alarm ------------------------------------------------------------------------------------------------------
+
+def history(rounds=500, rank=.8, d=1.2, g=.9, extra=None):
+    at = lambda v, i: v(i) if callable(v) else v
+    rows = []
+    for i in range(rounds):
+        rows += [{'round': i, 'player': 'discriminator', 'steps_discriminator': i + 1, 'steps_generator': i, 'discriminator.adversarial': at(d, i), 'discriminator.rank': at(rank, i), **(extra or {})},
+                 {'round': i, 'player': 'generator', 'steps_discriminator': i + 1, 'steps_generator': i + 1, 'generator.adversarial': at(g, i)}]
+    h = pd.DataFrame(rows)
+    h.attrs['terms'] = [c for c in h if '.' in c and not c.endswith('rank')]
+    return h
+
+good = Comparison(.45, .46, .09, .09, 0., .02)
+kinds = lambda *a, **kw: [d.kind for d in diagnose(*a, **kw)]
+
+@pytest.mark.parametrize('kw', [dict(), dict(rank=.93, d=.5, g=2.5), dict(g=lambda i: .7 + i / 100), dict(rank=.5, d=1.386, g=.693), dict(rank=.999, d=-3., extra={'discriminator.penalty': .4})])
+def test_it_is_silent_on_games_that_go_well(kw):
+    assert kinds(history(**kw), [good, good]) == []
+    assert kinds(history(0)) == [] and kinds(history(20, **kw)) == []
+
+@pytest.mark.parametrize('kind, kw, looks', [
+    ('D too strong', dict(rank=1., d=.001), ()), ('D too strong', dict(rank=1., d=.5), [good._replace(distance=.6)] * 2), ('D dead', dict(rank=.5, d=1.386), [good._replace(distance=.6)] * 2),
+    ('mode collapse', dict(), [good._replace(diversity=.05, duplicates=1.)] * 2), ('mode collapse', dict(), [good, good._replace(diversity=.1), good._replace(diversity=.1)]),
+    ('not finite', dict(g=lambda i: float('nan') if i == 499 else 1.), ()), ('not finite', dict(d=lambda i: float('inf') if i == 499 else 1.), ()), ('explosion', dict(d=lambda i: 1e4 if i > 470 else 1.), ())])
+def test_each_failure_is_named_and_a_mend_is_offered(kind, kw, looks):
+    found = diagnose(history(**kw), looks)
+    assert kind in [d.kind for d in found]
+    message = str(next(d for d in found if d.kind == kind))
+    assert message.startswith('Round 499: ') and any(w in message for w in ('Give', 'Lower', 'lower', 'Go back'))
+
+def test_a_vae_whose_code_says_nothing():
+    def vae(kl):
+        h = pd.DataFrame([{'round': i, 'player': 'vae', 'steps_vae': i + 1, 'vae.reconstruction': 300., 'vae.kl': kl} for i in range(500)])
+        h.attrs['terms'] = ['vae.reconstruction', 'vae.kl']
+        return h
+    assert kinds(vae(.01)) == ['posterior collapse'] and kinds(vae(40.)) == [] and kinds(vae(.05), kl_weight=.001) == []
+
+def test_compare_measures_samples_beside_real_pictures():
+    x = noise(32, 3, 16, 16)
+    same = compare(x, noise(32, 3, 16, 16, seed=9))
+    assert same.distance < .05 and same.diversity == pytest.approx(same.real_diversity, rel=.05)
+    assert compare(x[:1].expand(32, -1, -1, -1), x).diversity == pytest.approx(0, abs=1e-6) and compare(-torch.ones_like(x), torch.ones_like(x)).distance == pytest.approx(1)
+
+def test_the_watch_looks_on_without_disturbing_and_warns_once_an_episode():
+    def play(cbs):
+        torch.manual_seed(0)
+        images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
+        game = GAN(DCGANGenerator(32, 4, 8), DCGANDiscriminator(32, 4, norm=None), minimax)
+        learn = GameLearner(DataLoaders(Batches(images, bs=8), device=torch.device('cpu')), game, lr=(1e-2, 0.), precision='fp32') # G never moves
+        with learn.no_bar(), learn.no_logging(): learn.fit_rounds(60, cbs=cbs)
+        return learn
+    watch = CollapseWatch(every=10, n=16, window=20, patience=20, say=None)
+    watched, alone = play([watch]), play([])
+    assert all(torch.equal(a, b) for a, b in zip(watched.game.state_dict().values(), alone.game.state_dict().values()))
+    assert 'D too strong' in [w.kind for w in watch.warnings] and len(watch.looks) == 6 and len(watch.real) == 16
+    assert [w.kind for w in watch.warnings].count('D too strong') == 1
+
+
+@given(st.integers(1, 5), st.integers(2, 30), st.integers(0, 9999))
+def test_asked_and_found_by_hand(a, n, seed):
+    g = np.random.default_rng(seed)
+    asked, found = g.integers(0, 2, (n, a)), g.random((n, a))
+    table = asked_and_found(asked, found, [f'a{i}' for i in range(a)])
+    for i in range(a):
+        yes, no = found[asked[:, i] == 1, i] > .5, found[asked[:, i] == 0, i] > .5
+        for value, part in ((table.found_if_asked.iloc[i], yes), (table.found_if_not.iloc[i], no)):
+            assert np.isnan(value) if not len(part) else value == pytest.approx(part.mean())
+        if len(yes) and len(no): assert table.accuracy.iloc[i] == pytest.approx((yes.mean() + 1 - no.mean()) / 2)
+
+
+def test_guessing_is_worth_a_half_whatever_the_share():
+    asked = np.zeros((1000, 1)); asked[:100] = 1
+    for answer in (0., 1.): assert asked_and_found(asked, np.full((1000, 1), answer), ['rare']).accuracy.item() == .5
+    with pytest.raises(ValueError, match='one row a picture'): asked_and_found(asked, np.zeros((1000, 2)), ['rare'])
