@@ -56,7 +56,8 @@ class Knobs(PictureBox):
 NARROW = dict(style=dict(description_width='90px'), layout=dict(width='330px'))
 
 
-def _slider(name, low, high, value=0): return w.FloatSlider(value, min=low, max=high, step=.1, description=name, **NARROW)
+def _slider(name, low, high, value=0):
+    return w.FloatSlider(value, min=low, max=high, step=.1, description=name, **NARROW)
 def _number(name, most, value=0): return w.IntSlider(value, min=0, max=most, description=name, **NARROW)
 def _plane(): return dict(across=_slider('across', -3, 3), up=_slider('up', -3, 3))
 
@@ -78,7 +79,8 @@ def generator_controls(game: Game, # with or without labels
     "A picture, its place on the plane of the two most visible directions, and the same code with each attribute flipped."
     names = list(names)
     _draws(game, torch.zeros(len(names)) if names else None)
-    with evaluation_mode(game, 0): directions = latent_directions(game, 2, 256, y=torch.zeros(len(names), device=game.device) if names else None)
+    with evaluation_mode(game, 0):
+        directions = latent_directions(game, 2, 256, y=torch.zeros(len(names), device=game.device) if names else None)
 
     def paint(seed, across, up, **asked):
         with evaluation_mode(game, seed):
@@ -107,7 +109,8 @@ def tag_controls(game: Game, # conditioned on one colour of hair and one of eyes
 
     def paint(hair, eyes, truncation, seed):
         y = torch.tensor([[float(n in (hair, eyes)) for n in names]], device=game.device)
-        with evaluation_mode(game, seed): return enlarged(to_grid(game.sample(25, y=y.expand(25, -1), z=truncation * game.latent(25)), 5), 400)
+        with evaluation_mode(game, seed):
+            return enlarged(to_grid(game.sample(25, y=y.expand(25, -1), z=truncation * game.latent(25)), 5), 400)
 
     pick = {part: w.Dropdown(options=tags, description=part, **NARROW) for part, tags in parts.items()}
     return Knobs(paint, dict(**pick, truncation=_slider('truncation', 0, 1.5, 1), seed=_number('codes', 99)))
@@ -139,10 +142,12 @@ def flow_controls(game: Game, # with an exact `encode`
         with evaluation_mode(game, 0):
             z0, z1 = game.encode(pictures[[start, end]].to(game.device))[0].split(1)
             path, here = interpolate(game, z0, z1, 7), game.sample(1, z=lerp(z0, z1, along))
-        return stack(tiles(here, [f'{along:.0%} of the way'], width=192), tiles(path, ['start', *[''] * 5, 'end'], nrow=7))
+        return stack(tiles(here, [f'{along:.0%} of the way'], width=192),
+                     tiles(path, ['start', *[''] * 5, 'end'], nrow=7))
 
     most = len(pictures) - 1
-    return Knobs(paint, dict(start=_number('from picture', most), end=_number('to picture', most, 1), along=_slider('along', 0, 1, .5)))
+    return Knobs(paint, dict(start=_number('from picture', most), end=_number('to picture', most, 1),
+                             along=_slider('along', 0, 1, .5)))
 
 
 def read_picture(content, # bytes of an image file
@@ -150,7 +155,8 @@ def read_picture(content, # bytes of an image file
                 ) -> Tensor: # (1, 3, size, size) in [-1,1]; ValueError for what is no picture
     "A file as the nets see it: upright, its middle square, scaled down."
     try: image = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert('RGB')
-    except (OSError, SyntaxError): raise ValueError('this file is no picture that can be read: choose a PNG or JPEG') from None
+    except (OSError, SyntaxError):
+        raise ValueError('this file is no picture that can be read: choose a PNG or JPEG') from None
     return to_float(np.asarray(ImageOps.fit(image, (size, size), Image.LANCZOS))[None])
 
 
@@ -174,18 +180,23 @@ def translation_controls(game: Game, # with `translate(x, to)`
 # %% ../nbs/library/controls.ipynb #38fb60e5
 def controls(trained: Game | GameLearner | str | Path, # a game, its learner, or a run folder
              names: list[str] | None = None, # of the label columns; None: a run's own, else none
-             pictures: Tensor | tuple | None = None, # to pick from, (n, c, h, w) in [-1,1], two heaps for a translator; None: the run's or learner's
+             # to pick from, (n, c, h, w) in [-1,1], two heaps for a translator; None: the run's or learner's
+             pictures: Tensor | tuple | None = None,
             ) -> Knobs: # what fits the game
     "The knobs that fit what was trained; ValueError where pictures or names are missing."
     if isinstance(trained, (str, Path)): game, names, pictures = _open_run(trained, names, pictures)
     elif isinstance(trained, GameLearner):
         game = trained.sampler
-        if pictures is None and needs_pictures(game): pictures = peek(trained.dls.train, 32)[:2] if hasattr(game, 'translate') else peek(trained.dls.train, 32)[0]
+        if pictures is None and needs_pictures(game):
+            pictures = peek(trained.dls.train, 32)[:2] if hasattr(game, 'translate') else peek(trained.dls.train, 32)[0]
     else: game = trained
-    if not isinstance(game, Game): raise ValueError(f'{type(game).__name__} is no game: give a Game, a GameLearner, or the folder of a run')
-    if not needs_pictures(game): return (tag_controls if list(names or ()) == list(ANIME_TAGS) else generator_controls)(game, names or ())
+    if not isinstance(game, Game):
+        raise ValueError(f'{type(game).__name__} is no game: give a Game, a GameLearner, or the folder of a run')
+    if not needs_pictures(game):
+        return (tag_controls if list(names or ()) == list(ANIME_TAGS) else generator_controls)(game, names or ())
     if pictures is None:
-        raise ValueError(f'{type(game).__name__} starts from pictures: give some, `controls(game, pictures=x)` with floats (n, c, h, w) in [-1, 1]')
+        raise ValueError(f'{type(game).__name__} starts from pictures: give some, `controls(game, pictures=x)` with '
+                         'floats (n, c, h, w) in [-1, 1]')
     if hasattr(game, 'translate'): return translation_controls(game, pictures)
     return (vae_controls if hasattr(game, 'reconstruct') else flow_controls)(game, pictures)
 
@@ -198,9 +209,11 @@ def needs_pictures(game: Game, # any
 
 def _open_run(run, names, pictures):
     "A run folder's game, label names and, where its knobs need some, test pictures."
-    from dlcv_gan.runs import label_names, load_run, open_data, read_settings # a library's only way up: asked for when a folder is given
+    # a library's only way up: asked for when a folder is given
+    from dlcv_gan.runs import label_names, load_run, open_data, read_settings
     game = load_run(run)
     if pictures is None and needs_pictures(game):
         heaps = open_data(read_settings(run), 'test')
-        pictures = tuple(to_float(h.images[:32]) for h in heaps) if isinstance(heaps, tuple) else to_float(heaps.images[:32])
+        pictures = tuple(to_float(h.images[:32]) for h in heaps) if isinstance(heaps,
+                                                                               tuple) else to_float(heaps.images[:32])
     return game, label_names(run) if names is None else names, pictures

@@ -23,7 +23,8 @@ class Comparison(NamedTuple):
     real_diversity: float # of the real pictures
     sharpness: float # median over the samples
     real_sharpness: float # median over the real pictures
-    duplicates: float # share of samples with another one nearer than a quarter of what is usual between nearest real pictures
+    # share of samples with another one nearer than a quarter of what is usual between nearest real pictures
+    duplicates: float
     distance: float # 0 for equal distributions, 1 for sets that share nothing; NaN where samples are not finite
 
 
@@ -63,7 +64,8 @@ def _bad_number(rows: pd.DataFrame) -> str | None: # the term's column, where on
 
 
 def diagnose(history: pd.DataFrame, # a learner's history: one row a move
-             looks: list[Comparison] | tuple = (), # samples beside real pictures, oldest first, the last one of now; none: losses alone are judged
+             # samples beside real pictures, oldest first, the last one of now; none: losses alone are judged
+             looks: list[Comparison] | tuple = (),
              window: int = 100, # moves of a player that count as 'now'
              patience: int = 300, # moves a generator (or a VAE) has before its samples are held against it
              kl_weight: float = 1., # weight of a column '<player>.kl', which holds the weighted term
@@ -72,25 +74,30 @@ def diagnose(history: pd.DataFrame, # a learner's history: one row a move
     if not len(history): return []
     found, now, terms = [], int(history['round'].iloc[-1]), history.attrs.get('terms', history.columns)
     def say(kind, message): found.append(Diagnosis(now, kind, message))
-    columns = {p: [c for c in terms if c.startswith(f'{p}.') and c in history and not c.endswith(('_score', '.rank', '.moved'))]
+    columns = {p: [c for c in terms if c.startswith(f'{p}.') and c in history
+                   and not c.endswith(('_score', '.rank', '.moved'))]
                for p in history['player'].unique()}
     columns = {p: cs for p, cs in columns.items() if cs}
 
     for player, names in columns.items():
         bad = _bad_number(history.loc[history['player'] == player, names])
         if bad:
-            say('not finite', f'the loss {bad} became NaN or infinite. Go back to the last checkpoint and lower the learning rate, or clip gradients.')
+            say('not finite', f'the loss {bad} became NaN or infinite. Go back to the last checkpoint and lower the '
+                              'learning rate, or clip gradients.')
             continue
         size = _totals(history, player, names).abs().dropna()
         recent, before = size.tail(20), size.iloc[:-20].tail(1000)
         if len(before) >= 20 and recent.median() > 50 * max(1., before.median()):
-            say('explosion', f"the {player}'s loss exploded: it is about {recent.median():.3g} where {before.median():.3g} was usual. "
-                             'Lower the learning rate, or bound the discriminator with a gradient penalty or spectral norm.')
+            say('explosion', f"the {player}'s loss exploded: it is about {recent.median():.3g} where "
+                             f"{before.median():.3g} was usual. "
+                             'Lower the learning rate, or bound the discriminator with a gradient penalty or spectral '
+                             'norm.')
 
     look = looks[-1] if looks else None
     if look and not np.isfinite(look.distance):
         if not any(d.kind == 'not finite' for d in found):
-            say('not finite', 'the samples hold NaN or infinite pixels. Go back to the last checkpoint and lower the learning rate.')
+            say('not finite', 'the samples hold NaN or infinite pixels. Go back to the last checkpoint and lower the '
+                              'learning rate.')
         look = None
     collapsed = _posterior_collapse(history, window, patience, kl_weight)
     if collapsed: say('posterior collapse', collapsed)
@@ -100,23 +107,33 @@ def diagnose(history: pd.DataFrame, # a learner's history: one row a move
 
     ranks = history['discriminator.rank'].dropna().tail(window) if 'discriminator.rank' in history else []
     if len(ranks) == window:
-        loss = history.loc[ranks.index, columns.get('discriminator', [])[:1]].iloc[:, 0].median() if columns.get('discriminator') else float('nan')
-        # a critic that is clipped or penalised is meant to separate, and its Wasserstein loss falls below 0: only bad samples speak against it
+        loss = history.loc[ranks.index, columns.get('discriminator', [])[:1]].iloc[:,
+                                                                                   0].median() if columns.get('discriminator') else float('nan')
+        # a critic that is clipped or penalised is meant to separate, and its Wasserstein loss falls below 0: only bad
+        # samples speak against it
         settled = 0 <= loss < .1 and 'discriminator.penalty' not in history
         if ranks.mean() > .99 and settled and (poor or look is None):
-            say('D too strong', f'the discriminator has ranked {ranks.mean():.0%} of pairs rightly for {window} moves and its loss is down to {loss:.2g}, '
-                                'so the generator hears next to nothing that it can use. Give D fewer steps or a lower learning rate, use a non-saturating '
+            say('D too strong', f'the discriminator has ranked {ranks.mean():.0%} of pairs rightly for {window} moves '
+                                f'and its loss is down to {loss:.2g}, '
+                                'so the generator hears next to nothing that it can use. Give D fewer steps or a '
+                                'lower learning rate, use a non-saturating '
                                 'or hinge objective, or bound D with a gradient penalty or spectral norm.')
         elif ranks.mean() > .99 and ripe and poor:
-            say('D too strong', f'the discriminator ranks {ranks.mean():.0%} of pairs rightly and the samples are still unlike the data. '
-                                'Give the generator more steps or a higher learning rate, or bound D more tightly (penalty, clipping, spectral norm).')
+            say('D too strong', f'the discriminator ranks {ranks.mean():.0%} of pairs rightly and the samples are '
+                                'still unlike the data. '
+                                'Give the generator more steps or a higher learning rate, or bound D more tightly '
+                                '(penalty, clipping, spectral norm).')
         elif .4 < ranks.mean() < .6 and ripe and poor:
-            say('D dead', f'the discriminator guesses (it ranks {ranks.mean():.0%} of pairs rightly) although the samples are unlike the data. '
-                          'Give D more steps or a higher learning rate, check that gradients reach it (clipping too tight, dead ReLUs), or start again.')
+            say('D dead', f'the discriminator guesses (it ranks {ranks.mean():.0%} of pairs rightly) although the '
+                          'samples are unlike the data. '
+                          'Give D more steps or a higher learning rate, check that gradients reach it (clipping too '
+                          'tight, dead ReLUs), or start again.')
     if look and not collapsed and _mode_collapse(looks, ripe):
-        say('mode collapse', f'the samples repeat themselves: their diversity is {look.diversity:.3g} where real pictures have {look.real_diversity:.3g}, '
+        say('mode collapse', f'the samples repeat themselves: their diversity is {look.diversity:.3g} where real '
+                             f'pictures have {look.real_diversity:.3g}, '
                              f'and {look.duplicates:.0%} of them have a near-double. ' +
-                             ('Go back to a checkpoint before it, then lower the learning rate, or add a gradient penalty or spectral norm.' if len(ranks)
+                             ('Go back to a checkpoint before it, then lower the learning rate, or add a gradient '
+                              'penalty or spectral norm.' if len(ranks)
                               else 'Lower the weight of the prior, or give the latent more numbers.'))
     return found
 
@@ -127,8 +144,10 @@ def _posterior_collapse(history: pd.DataFrame, window: int, patience: int, kl_we
         values, steps = history[c].dropna(), history[f"steps_{c.split('.')[0]}"].max()
         nats = values.tail(window).median() / kl_weight
         if steps >= patience and len(values) >= window and nats < .1:
-            return (f'the KL term is {nats:.2g} nats a picture, so the code says nothing about the picture and the decoder ignores it. '
-                    'Lower the KL weight or raise it slowly from 0, and check that pixels are summed, not averaged, in the reconstruction.')
+            return (f'the KL term is {nats:.2g} nats a picture, so the code says nothing about the picture and the '
+                    'decoder ignores it. '
+                    'Lower the KL weight or raise it slowly from 0, and check that pixels are summed, not averaged, '
+                    'in the reconstruction.')
     return None
 
 
@@ -186,7 +205,8 @@ class CollapseWatch(Callback):
         if len(self.real) >= 2:
             self.looks.append(compare(self.learn.sample(len(self.real), y=self.labels, seed=self.seed), self.real))
         self.learn.recorder.flush()
-        history = pd.DataFrame(self.learn.rows[-20 * self.window:])    # building all of a long history at every look would cost more than training
+        # building all of a long history at every look would cost more than training
+        history = pd.DataFrame(self.learn.rows[-20 * self.window:])
         history.attrs['terms'] = list(self.learn.term_columns)
         for d in diagnose(history, self.looks, self.window, self.patience, getattr(self.learn.game, 'kl_weight', 1.)):
             if len(self.looks) - self.last.get(d.kind, -9) > 3:

@@ -26,7 +26,8 @@ def write_atomic(file: Path, # the target
     except (OSError, RuntimeError) as e:
         cause = e if isinstance(e, OSError) else e.__context__ # torch.save hides a full disk behind a RuntimeError
         if not isinstance(cause, OSError): raise
-        raise OSError(cause.errno, f'could not write {file}: {cause.strerror}; free some space or choose another folder') from None
+        raise OSError(cause.errno,
+                      f'could not write {file}: {cause.strerror}; free some space or choose another folder') from None
     finally: part.unlink(missing_ok=True)
 
 

@@ -19,7 +19,8 @@ INCEPTION = 'weights-inception-2015-12-05-6726825d.pth'    # the file's name in 
 
 def _fidelity():
     try: import torch_fidelity
-    except ImportError: raise ImportError("torch-fidelity is not installed: pip install 'dlcv_gan[inception]'") from None
+    except ImportError:
+        raise ImportError("torch-fidelity is not installed: pip install 'dlcv_gan[inception]'") from None
     return torch_fidelity
 
 
@@ -28,7 +29,8 @@ def inception_weights(file: str | Path | None = None, # the weights; None: where
     "Find the Inception weights of the published FID; nothing is downloaded."
     path = Path(file) if file else Path(torch.hub.get_dir())/'checkpoints'/INCEPTION
     if not path.is_file(): raise FileNotFoundError(
-        f'no Inception weights at {path}: download https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION} to there, '
+        f'no Inception weights at {path}: download '
+        f'https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION} to there, '
         'or give their path as weights=')
     return path
 
@@ -49,28 +51,36 @@ def _extractor(fidelity, extractor, weights) -> dict: # torch-fidelity's argumen
 
 
 def inception_features(x, # floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c)
-                       weights: str | Path | None = None, # weights file, as for `inception_weights`; a .pth is loaded as code, so trust its source
+                       # weights file, as for `inception_weights`; a .pth is loaded as code, so trust its source
+                       weights: str | Path | None = None,
                        layer: str = '2048', # torch-fidelity's name of the layer; '2048' is the FID's
                        bs: int = 64, # pictures at a time
-                       extractor: str | None = None, # another feature extractor registered with torch-fidelity; None: Inception
+                       # another feature extractor registered with torch-fidelity; None: Inception
+                       extractor: str | None = None,
                       ) -> Tensor: # (n, d) float32 on the CPU, for `frechet_distance` and `kernel_distance`
     "Features of the Inception net that published FIDs use, through torch-fidelity."
     from importlib import import_module
     arguments = _extractor(_fidelity(), extractor, weights)
     utils = import_module('torch_fidelity.utils')
-    net = utils.create_feature_extractor(arguments.pop('feature_extractor'), [layer], cuda=torch.cuda.is_available(), verbose=False, **arguments)
-    return utils.get_featuresdict_from_dataset(_ByteSet(x), net, bs, torch.cuda.is_available(), True, False)[layer].float()
+    net = utils.create_feature_extractor(arguments.pop('feature_extractor'), [layer], cuda=torch.cuda.is_available(),
+                                         verbose=False, **arguments)
+    return utils.get_featuresdict_from_dataset(_ByteSet(x), net, bs, torch.cuda.is_available(), True,
+                                               False)[layer].float()
 
 
 def inception_scores(x, # samples: floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c)
                      real, # real pictures to compare with
                      weights: str | Path | None = None, # weights file, as for `inception_features`
                      bs: int = 64, # pictures at a time
-                     extractor: str | None = None, # another feature extractor registered with torch-fidelity; None: Inception
+                     # another feature extractor registered with torch-fidelity; None: Inception
+                     extractor: str | None = None,
                     ) -> dict[str, float]: # fid, kid, kid_std
     "FID and KID by torch-fidelity, comparable with published numbers of the same size of sample."
     fidelity = _fidelity()
-    out = fidelity.calculate_metrics(input1=_ByteSet(x), input2=_ByteSet(real), fid=True, kid=True, batch_size=bs, cuda=torch.cuda.is_available(),
-                                     kid_subset_size=min(1000, len(x), len(real)), save_cpu_ram=True, cache=False, verbose=False,
+    out = fidelity.calculate_metrics(input1=_ByteSet(x), input2=_ByteSet(real), fid=True, kid=True, batch_size=bs,
+                                     cuda=torch.cuda.is_available(),
+                                     kid_subset_size=min(1000, len(x), len(real)), save_cpu_ram=True, cache=False,
+                                     verbose=False,
                                      **_extractor(fidelity, extractor, weights))
-    return dict(fid=out['frechet_inception_distance'], kid=out['kernel_inception_distance_mean'], kid_std=out['kernel_inception_distance_std'])
+    return dict(fid=out['frechet_inception_distance'], kid=out['kernel_inception_distance_mean'],
+                kid_std=out['kernel_inception_distance_std'])

@@ -35,12 +35,14 @@ def film(frames: list, # pictures as for `to_grid`, or finished uint8 sheets, al
     if path.suffix.lower() != '.gif': raise ValueError(f'{path}: a film is a GIF. Name the file .gif')
     if not sheets: raise ValueError(f'{path}: a film needs at least one frame')
     for i, s in enumerate(sheets):
-        if s.shape != sheets[0].shape: raise ValueError(f'{path}: frame {i} is {s.shape}, frame 0 is {sheets[0].shape}. Give all one size')
+        if s.shape != sheets[0].shape:
+            raise ValueError(f'{path}: frame {i} is {s.shape}, frame 0 is {sheets[0].shape}. Give all one size')
     h, w = sheets[0].shape[:2]
     shape = (size, round(h * size / w)) if size else (w, h)
     pictures = [Image.fromarray(s).resize(shape, Image.NEAREST if shape[0] >= w else Image.LANCZOS) for s in sheets]
     data, each = io.BytesIO(), round(1000 / fps)
-    pictures[0].save(data, 'GIF', save_all=True, append_images=pictures[1:], loop=0, duration=[each] * (len(pictures) - 1) + [2000])
+    pictures[0].save(data, 'GIF', save_all=True, append_images=pictures[1:], loop=0,
+                     duration=[each] * (len(pictures) - 1) + [2000])
     write_atomic(path, lambda f: f.write(data.getvalue()))
     return path
 
@@ -97,7 +99,8 @@ class Film(_Spectator):
     def look(self):
         "Take a frame; thin the film out when it grows too long."
         self.frames.append(self.pictures())
-        if len(self.frames) > self.most: self.frames, self.every, self.seen = self.frames[::2], self.every * 2, self.seen // 2
+        if len(self.frames) > self.most:
+            self.frames, self.every, self.seen = self.frames[::2], self.every * 2, self.seen // 2
 
     def after_fit(self):
         "Take the last frame and write the film."
@@ -156,7 +159,8 @@ class LiveView(_Spectator):
                ) -> str: # as 'discriminator 0.61 generator 1.32 | 300:100'
         "One line: the latest loss of each player (the sum of its terms) and the number of moves each has made."
         last = {p: rows.iloc[-1] for p, rows in history.groupby('player', sort=False)}
-        losses = [f"{p} {sum(row[c] for c in loss_terms(history, p) if pd.notna(row[c])):.3g}" for p, row in last.items()]
+        losses = [f"{p} {sum(row[c] for c in loss_terms(history, p) if pd.notna(row[c])):.3g}"
+                  for p, row in last.items()]
         return f"{' '.join(losses)} | {':'.join(str(int(row[f'steps_{p}'])) for p, row in last.items())}"
 
     def figure(self,
@@ -166,7 +170,8 @@ class LiveView(_Spectator):
         panels = self.panels or curve_panels(history)
         sheet = self.pictures()
         wide = min(4.5, max(2.2, 2.6 * sheet.shape[1] / sheet.shape[0]))
-        fig, (left, *axs) = plt.subplots(1, 1 + len(panels), figsize=(wide + 3.2 * len(panels), 2.6), dpi=72, layout='constrained',
+        fig, (left, *axs) = plt.subplots(1, 1 + len(panels), figsize=(wide + 3.2 * len(panels), 2.6), dpi=72,
+                                         layout='constrained',
                                          width_ratios=[wide] + [3.2] * len(panels))
         show_grid(sheet, ax=left, title=f'round {self.learn.rounds}')
         for ax, terms in zip(axs, panels):
@@ -189,9 +194,12 @@ class LiveView(_Spectator):
         else: self.handle.update(picture)
 
 # %% ../nbs/library/live.ipynb #cee44717
-def latent_directions(game, # a game or learner with `latent(n)` and `sample(n, y=None, z=None)`; latents are standard normal
+def latent_directions(
+                      # a game or learner with `latent(n)` and `sample(n, y=None, z=None)`; latents are standard normal
+                      game,
                       k: int = 8, # how many
-                      n: int = 512, # pictures to learn them from; take more than there are latent dimensions where you can
+                      # pictures to learn them from; take more than there are latent dimensions where you can
+                      n: int = 512,
                       seed: int = 0, # of the latents
                       y: Tensor | None = None, # (a,) one label for all pictures
                      ) -> Tensor: # (k, nz) orthonormal, the most visible first
@@ -202,7 +210,8 @@ def latent_directions(game, # a game or learner with `latent(n)` and `sample(n, 
         x = game.sample(n, y=None if y is None else y.expand(n, -1), z=z)
     z, x = z.detach().flatten(1).double().cpu(), x.detach().flatten(1).double().cpu()
     x = x - x.mean(0)
-    # the (nz, n) factor (z - mean) times the n x n root of x x^T has the same left singular vectors as z^T x, at any picture size
+    # the (nz, n) factor (z - mean) times the n x n root of x x^T has the same left singular vectors as z^T x, at any
+    # picture size
     values, vectors = torch.linalg.eigh(x @ x.T)
     directions = torch.linalg.svd((z - z.mean(0)).T @ vectors * values.clamp(min=0).sqrt(), full_matrices=False)[0]
     return directions[:, :k].T.float()
@@ -218,10 +227,13 @@ def explore(game, # a game or learner with `latent(n)` and `sample(n, y=None, z=
     "Turn a generator's knobs: sliders for latent directions, checkboxes for attributes."
     import ipywidgets as w
     y_names = list(y_names or [])
-    if directions is None: directions = latent_directions(game, nz_shown, y=torch.zeros(len(y_names)) if y_names else None)
+    if directions is None:
+        directions = latent_directions(game, nz_shown, y=torch.zeros(len(y_names)) if y_names else None)
     wide = w.Layout(width='300px')
-    sliders = [w.FloatSlider(0, min=-4, max=4, step=.1, description=f'direction {i + 1}', layout=wide) for i in range(min(nz_shown, len(directions)))]
-    toggles = [w.Checkbox(False, description=name.replace('_', ' '), indent=False, layout=w.Layout(width='150px')) for name in y_names]
+    sliders = [w.FloatSlider(0, min=-4, max=4, step=.1, description=f'direction {i + 1}', layout=wide)
+               for i in range(min(nz_shown, len(directions)))]
+    toggles = [w.Checkbox(False, description=name.replace('_', ' '), indent=False, layout=w.Layout(width='150px'))
+               for name in y_names]
     start = w.IntSlider(seed, min=0, max=99, description='start', layout=wide)
     reset = w.Button(description='all to zero')
     picture = w.Image(format='png', width=width, height=width)
@@ -230,7 +242,8 @@ def explore(game, # a game or learner with `latent(n)` and `sample(n, y=None, z=
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(start.value)
             z = game.latent(1)
-            move = torch.tensor([s.value for s in sliders]) @ directions[:len(sliders)].cpu() if sliders else torch.zeros(())
+            move = torch.tensor([s.value
+                                 for s in sliders]) @ directions[:len(sliders)].cpu() if sliders else torch.zeros(())
             y = torch.tensor([[float(t.value) for t in toggles]], device=z.device) if toggles else None
             sheet = to_grid(game.sample(1, y=y, z=z + move.to(z).reshape(-1, *z.shape[1:])), 1, 0)
         picture.value = png(enlarged(sheet, width))

@@ -60,7 +60,8 @@ def input_gradient(D: Callable, # (x, y) -> raw scores
                   ) -> Tensor: # (n, numbers a picture), differentiable once more
     "The gradient of each picture's score (its mean over patches) with respect to that picture, in fp32 or wider, also under `no_grad`."
     if hasattr(D, '_orig_mod'):
-        raise ValueError('a discriminator from torch.compile has no penalty: compiled code has no second derivative; give the plain net')
+        raise ValueError('a discriminator from torch.compile has no penalty: compiled code has no second derivative; '
+                         'give the plain net')
     with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         x = _wide(x.detach()).requires_grad_(True)
         gradient, = torch.autograd.grad(_per_picture(D(x, y)).sum(), x, create_graph=True)
@@ -84,7 +85,8 @@ def gradient_penalty(weight: float = 10., # lambda; 10 as in the paper
     weight = _weight(weight)
     def penalty(D, real, fake, y=None):
         if real.shape != fake.shape:
-            raise ValueError(f'real {tuple(real.shape)} and fake {tuple(fake.shape)} must be of one shape to draw lines between them')
+            raise ValueError(f'real {tuple(real.shape)} and fake {tuple(fake.shape)} must be of one shape to draw '
+                             'lines between them')
         x = _wide(real.detach())
         t = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device, dtype=x.dtype)
         off = _length(input_gradient(D, torch.lerp(x, fake.detach().to(x), t), y)) - target
@@ -116,7 +118,8 @@ def kl(mean: Tensor, # (n, nz) means of q(z|x)
       ) -> Tensor: # scalar, in nats: summed over nz, mean over the batch
     "Divergence of the codes' distribution from the standard normal ([Kingma & Welling 2014](https://arxiv.org/abs/1312.6114), appendix B)."
     mean, logvar = _wide(mean), _wide(logvar)
-    return ((mean.square() + logvar.expm1() - logvar) / 2).sum(1).mean() # expm1: exp(v) - 1 - v would lose its digits near v = 0
+    # expm1: exp(v) - 1 - v would lose its digits near v = 0
+    return ((mean.square() + logvar.expm1() - logvar) / 2).sum(1).mean()
 
 
 def reconstruction(x: Tensor, # pictures (n, …)
@@ -124,5 +127,6 @@ def reconstruction(x: Tensor, # pictures (n, …)
                   ) -> Tensor: # scalar: squared error, summed over a picture, mean over the batch
     "Squared error: minus the log-likelihood, up to a constant, of pixels with variance 1/2 around `xhat`."
     if x.shape != xhat.shape:
-        raise ValueError(f'{tuple(x.shape)} pictures against {tuple(xhat.shape)} reconstructions; the net was built for another size')
+        raise ValueError(f'{tuple(x.shape)} pictures against {tuple(xhat.shape)} reconstructions; the net was built '
+                         'for another size')
     return (_wide(x) - _wide(xhat)).square().flatten(1).sum(1).mean()

@@ -26,9 +26,12 @@ def floats_of(x, # pictures: floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c)
              ) -> Tensor: # (n, c, h, w) float32 in [-1,1], on the CPU
     "Pictures in either layout: floats (n, c, h, w) as they are, bytes (n, h, w, c) scaled."
     x = torch.as_tensor(x).detach().cpu()
-    if x.dim() != 4: raise ValueError(f'pictures need 4 dimensions, not shape {tuple(x.shape)}: give floats (n, c, h, w) or bytes (n, h, w, c)')
+    if x.dim() != 4:
+        raise ValueError(f'pictures need 4 dimensions, not shape {tuple(x.shape)}: give floats (n, c, h, w) or bytes '
+                         '(n, h, w, c)')
     if x.is_floating_point(): return x.float()
-    if x.dtype != torch.uint8: raise ValueError(f'pictures are floats in [-1, 1] or uint8, not {x.dtype}: convert them first')
+    if x.dtype != torch.uint8:
+        raise ValueError(f'pictures are floats in [-1, 1] or uint8, not {x.dtype}: convert them first')
     return x.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 # %% ../nbs/library/metrics.ipynb #10a9ae3c
@@ -47,7 +50,8 @@ class Error:
     def __float__(self): return self.value
     def __str__(self):
         large = self.in_range(0, 255)
-        return (f'{self.value:.3g} (pixels in [-1, 1]; {self.in_range(0, 1):.3g} in [0, 1]; {f"{large:.3g}" if large < 100 else f"{large:.0f}"} in 0..255), '
+        return (f'{self.value:.3g} (pixels in [-1, 1]; {self.in_range(0, 1):.3g} in [0, 1]; '
+                f'{f"{large:.3g}" if large < 100 else f"{large:.0f}"} in 0..255), '
                 'mean over pixels, channels and pictures')
 
 
@@ -56,9 +60,11 @@ def mse(x, # pictures: floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c)
        ) -> Error: # mean over pixels, channels and pictures, for pixels in [-1,1]
     "Mean squared error, with its range and its reduction."
     x, xhat = floats_of(x), floats_of(xhat)
-    if x.shape != xhat.shape: raise ValueError(f'{tuple(x.shape)} against {tuple(xhat.shape)}: give as many pictures of the same size')
+    if x.shape != xhat.shape:
+        raise ValueError(f'{tuple(x.shape)} against {tuple(xhat.shape)}: give as many pictures of the same size')
     if not len(x): raise ValueError('no pictures, no error: give at least one')
-    return Error(sum((a - b).square().sum(dtype=torch.float64).item() for a, b in zip(x.split(256), xhat.split(256))) / x.numel())
+    return Error(sum((a - b).square().sum(dtype=torch.float64).item()
+                     for a, b in zip(x.split(256), xhat.split(256))) / x.numel())
 
 # %% ../nbs/library/metrics.ipynb #26e977ca
 def sharpness(x, # pictures: floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c); at least 3x3
@@ -66,8 +72,10 @@ def sharpness(x, # pictures: floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c)
     "How much fine detail each picture holds: variance of the Laplacian ([Pertuz et al. 2013](https://doi.org/10.1016/j.patcog.2012.11.011))."
     x = floats_of(x)
     kernel = torch.tensor([[0., 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
-    grey = torch.tensor([.299, .587, .114]) if x.shape[1] == 3 else torch.full((x.shape[1],), 1 / x.shape[1])    # the eye's weights, BT.601
-    parts = [F.conv2d(torch.einsum('nchw,c->nhw', part, grey)[:, None], kernel).flatten(1).var(1, correction=0) for part in x.split(256)]
+    # the eye's weights, BT.601
+    grey = torch.tensor([.299, .587, .114]) if x.shape[1] == 3 else torch.full((x.shape[1],), 1 / x.shape[1])
+    parts = [F.conv2d(torch.einsum('nchw,c->nhw', part, grey)[:, None], kernel).flatten(1).var(1, correction=0)
+             for part in x.split(256)]
     return torch.cat(parts) if parts else torch.zeros(0)
 
 # %% ../nbs/library/metrics.ipynb #5565a3c8
@@ -78,7 +86,8 @@ def pixel_distances(x, # pictures, as for `floats_of`
     a = floats_of(x).flatten(1)
     b = a if other is None else floats_of(other).flatten(1)
     centre = b.mean(0)
-    a, b = (a - centre).double(), (b - centre).double()    # double: near-duplicates are small differences of large products
+    # double: near-duplicates are small differences of large products
+    a, b = (a - centre).double(), (b - centre).double()
     squares = a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T
     return (squares.clamp(min=0) / a.shape[1]).sqrt()
 
@@ -98,7 +107,8 @@ def nearest_distances(x, # pictures, as for `floats_of`
 
 
 def duplicates(x, # pictures: floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c); at least 2
-               threshold: float = .1, # what counts as the same picture: root mean squared pixel difference, for pixels in [-1,1]
+               # what counts as the same picture: root mean squared pixel difference, for pixels in [-1,1]
+               threshold: float = .1,
               ) -> float: # 0..1
     "Share of pictures that have another one nearer than `threshold`: the birthday test of [Arora & Zhang 2018](https://arxiv.org/abs/1706.08224)."
     if len(x) < 2: raise ValueError(f'{len(x)} pictures make no pair: give at least 2')
@@ -116,7 +126,8 @@ class FeatureNet(nn.Module):
         self.attributes, self.width, self.nf = attributes, width, nf
         widths = [3, width, 2 * width, 4 * width, nf]
         self.body = nn.Sequential(*[layer for i, o in zip(widths, widths[1:])
-                                    for layer in (nn.Conv2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o), nn.LeakyReLU(.2))])
+                                    for layer in (nn.Conv2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o),
+                                                  nn.LeakyReLU(.2))])
         self.head = nn.Linear(nf, attributes)
 
     def forward(self,
@@ -124,7 +135,8 @@ class FeatureNet(nn.Module):
                ) -> Tensor: # (n, nf)
         "Features: the last activations, averaged over the picture, which is brought to 64x64 first."
         if x.shape[1] == 1: x = x.expand(-1, 3, -1, -1)
-        if x.shape[-2:] != (64, 64): x = F.interpolate(x, (64, 64), mode='bilinear', antialias=True, align_corners=False)
+        if x.shape[-2:] != (64, 64):
+            x = F.interpolate(x, (64, 64), mode='bilinear', antialias=True, align_corners=False)
         return self.body(x).mean((2, 3))
 
     @classmethod
@@ -137,7 +149,8 @@ class FeatureNet(nn.Module):
             torch.manual_seed(seed)
             net = cls(**kwargs)
             for m in net.modules():
-                if isinstance(m, nn.Conv2d): nn.init.kaiming_normal_(m.weight, .2)    # activations keep their size from layer to layer
+                # activations keep their size from layer to layer
+                if isinstance(m, nn.Conv2d): nn.init.kaiming_normal_(m.weight, .2)
         return net.eval().requires_grad_(False)
 
     @classmethod
@@ -152,7 +165,8 @@ class FeatureNet(nn.Module):
            ) -> 'FeatureNet': # in evaluation mode
         "Train a net on attributes, so that its features are about what the attributes are about."
         y = torch.as_tensor(np.asarray(labels)).float()
-        if len(pictures) != len(y): raise ValueError(f'{len(pictures)} pictures but {len(y)} rows of labels: give one row a picture')
+        if len(pictures) != len(y):
+            raise ValueError(f'{len(pictures)} pictures but {len(y)} rows of labels: give one row a picture')
         if len(pictures) < 2: raise ValueError(f'{len(pictures)} pictures teach nothing: give at least 2')
         y, n, bs = y.reshape(len(y), -1), len(pictures), min(bs, len(pictures))
         with torch.random.fork_rng(devices=[]):
@@ -179,7 +193,9 @@ class FeatureNet(nn.Module):
         "Features of many pictures, in evaluation mode, a batch at a time."
         mode, device = self.training, self.head.weight.device
         self.eval()
-        try: return torch.cat([self(floats_of(x[i:i + bs]).to(device)).cpu() for i in range(0, len(x), bs)] or [torch.zeros(0, self.nf)])
+        try:
+            return torch.cat([self(floats_of(x[i:i + bs]).to(device)).cpu() for i in range(0, len(x), bs)]
+                             or [torch.zeros(0, self.nf)])
         finally: self.train(mode)
 
     def attribute_probabilities(self,
@@ -206,20 +222,26 @@ class FeatureNet(nn.Module):
         file = Path(file)
         if not file.exists(): raise FileNotFoundError(f'no feature net at {file}: fit one and save it there')
         try: state = load_file(file)
-        except Exception as e: raise ValueError(f'{file} is damaged or no safetensors file ({type(e).__name__}): fit the net again and save it') from None
+        except Exception as e:
+            raise ValueError(f'{file} is damaged or no safetensors file ({type(e).__name__}): fit the net again and '
+                             'save it') from None
         try:
             width, _, _, _ = state['body.0.weight'].shape
             net = cls(len(state['head.weight']), width, state['head.weight'].shape[1])
             net.load_state_dict(state)
-        except (KeyError, RuntimeError, ValueError): raise ValueError(f'{file} holds no FeatureNet: give a file that FeatureNet.save wrote') from None
+        except (KeyError, RuntimeError, ValueError):
+            raise ValueError(f'{file} holds no FeatureNet: give a file that FeatureNet.save wrote') from None
         return net.eval().requires_grad_(False)
 
 # %% ../nbs/library/metrics.ipynb #ba3dc34c
 def _pair(fa, fb, least=2) -> tuple[Tensor, Tensor]: # float64 (n, d) and (m, d)
     a, b = (torch.as_tensor(f).detach().cpu().double().flatten(1) for f in (fa, fb))
-    if a.shape[1] != b.shape[1]: raise ValueError(f'{a.shape[1]} features against {b.shape[1]}: compare features of one net')
-    if min(len(a), len(b)) < least: raise ValueError(f'{len(a)} and {len(b)} rows of features: give at least {least} of each')
-    if not (a.isfinite().all() and b.isfinite().all()): raise ValueError('features hold NaN or infinite values: look at the pictures they come from')
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f'{a.shape[1]} features against {b.shape[1]}: compare features of one net')
+    if min(len(a), len(b)) < least:
+        raise ValueError(f'{len(a)} and {len(b)} rows of features: give at least {least} of each')
+    if not (a.isfinite().all() and b.isfinite().all()):
+        raise ValueError('features hold NaN or infinite values: look at the pictures they come from')
     return a, b
 
 
@@ -236,9 +258,11 @@ def frechet_distance(fa: Tensor, # features (n, d) of one set
     "Squared Fréchet distance between Gaussians fitted to two sets of features: the FID of [Heusel et al. 2017](https://arxiv.org/abs/1706.08500), on any features."
     a, b = _pair(fa, fb)
     (mean_a, root_a), (mean_b, root_b) = _root(a), _root(b)
-    # tr sqrt(A^1/2 B A^1/2) is the sum of the singular values of A^1/2 B^1/2: no root of a product that is not symmetric, no imaginary parts
+    # tr sqrt(A^1/2 B A^1/2) is the sum of the singular values of A^1/2 B^1/2: no root of a product that is not
+    # symmetric, no imaginary parts
     cross = torch.linalg.svdvals(root_a @ root_b).sum()
-    return max(0., ((mean_a - mean_b).square().sum() + root_a.square().sum() + root_b.square().sum() - 2 * cross).item())
+    return max(0., ((mean_a - mean_b).square().sum() + root_a.square().sum() + root_b.square().sum() - 2
+                    * cross).item())
 
 
 def kernel_distance(fa: Tensor, # features (n, d) of one set
@@ -272,7 +296,8 @@ def with_interval(metric: Callable, # (a, b) -> number, or (a) -> number where t
     if n < 8: raise ValueError(f'{n} rows are too few to take halves of: give at least 8')
     if resamples < 2: raise ValueError(f'{resamples} resample has no spread: take at least 2')
     random = np.random.default_rng(seed)
-    halves = [float(metric(*[s[np.sort(random.permutation(len(s))[:len(s) // 2])] for s in sets])) for _ in range(resamples)]
+    halves = [float(metric(*[s[np.sort(random.permutation(len(s))[:len(s) // 2])] for s in sets]))
+              for _ in range(resamples)]
     # deviations from the halves' own mean: a bias that depends on n moves all of them alike and cancels
     value, error = float(metric(*sets)), float(np.std(halves, ddof=1))
     return Estimate(value, value - 1.96 * error, value + 1.96 * error, n)
@@ -285,7 +310,9 @@ def asked_and_found(asked, # (n, a) zeros and ones: what the generator was asked
     "How often each attribute is found where it was asked for, and where it was not; NaN for a half that holds no picture."
     asked, found = (torch.as_tensor(np.asarray(v)).float() > .5 for v in (asked, probabilities))
     if asked.shape != found.shape or asked.shape[1:] != (len(attributes),):
-        raise ValueError(f'asked {tuple(asked.shape)}, found {tuple(found.shape)} and {len(attributes)} names: give one row a picture, one column a name')
+        raise ValueError(f'asked {tuple(asked.shape)}, found {tuple(found.shape)} and {len(attributes)} names: give '
+                         'one row a picture, one column a name')
     asked, found = asked.double(), found.double()
     yes, no = (asked * found).sum(0) / asked.sum(0), ((1 - asked) * found).sum(0) / (1 - asked).sum(0)
-    return pd.DataFrame(dict(asked=asked.mean(0), found_if_asked=yes, found_if_not=no, accuracy=(yes + 1 - no) / 2), index=list(attributes))
+    return pd.DataFrame(dict(asked=asked.mean(0), found_if_asked=yes, found_if_not=no, accuracy=(yes + 1 - no) / 2),
+                        index=list(attributes))

@@ -42,7 +42,8 @@ def _channels(size: int, # side of the pictures: 16, 32, 64 or 128
              ) -> list[int]: # channels after 0, 1, 2, ... halvings
     "Channels double with every halving of the side, up to the report's widest layer."
     if size not in (16, 32, 64, 128):
-        raise ValueError(f'size is {size!r}: these nets are built for 16, 32, 64 or 128 pixels. Cache the pictures at one of those sizes.')
+        raise ValueError(f'size is {size!r}: these nets are built for 16, 32, 64 or 128 pixels. Cache the pictures at '
+                         'one of those sizes.')
     if not isinstance(width, int) or width < 1:
         raise ValueError(f'width is {width!r}: it counts channels. Give a whole number of at least 1, such as 32.')
     halvings = (size // smallest).bit_length() - 1
@@ -91,7 +92,8 @@ class Generator(nn.Module):
                ) -> Tensor: # (n, channels, size, size) in [-1, 1]; points (n, 2) for the toy
         "Generate one sample per latent."
         if z.ndim != 2 or z.shape[1] != self.nz:
-            raise ValueError(f'z has shape {tuple(z.shape)}, this net takes (n, {self.nz}). Draw it with torch.randn(n, {self.nz}).')
+            raise ValueError(f'z has shape {tuple(z.shape)}, this net takes (n, {self.nz}). Draw it with '
+                             f'torch.randn(n, {self.nz}).')
         if self.embed is None: return self.body(z)
         if y is None: raise ValueError('this generator is conditional and got no y. Pass one row of labels per latent.')
         return self.body(torch.cat([z, self.embed(y).flatten(1)], dim=1))
@@ -110,7 +112,8 @@ class Decoder(Generator):
         top, doublings = levels[-1], len(levels) - 1
         widths = [top] + [min(width*2**level, top) for level in reversed(range(2*doublings - 2))]
         layers = [layer for k, (i, o) in enumerate(zip(widths, widths[1:]))
-                  for layer in (nn.ConvTranspose2d(i, o, 3, 1 + k % 2, 1, output_padding=k % 2), nn.BatchNorm2d(o), nn.ReLU(inplace=True))]
+                  for layer in (nn.ConvTranspose2d(i, o, 3, 1 + k % 2, 1, output_padding=k % 2), nn.BatchNorm2d(o),
+                                nn.ReLU(inplace=True))]
         super().__init__(nn.Sequential(nn.Linear(nz, top*16), nn.Unflatten(1, (top, 4, 4)), *layers,
                                        nn.ConvTranspose2d(width, channels, 3, 2, 1, output_padding=1), nn.Tanh()), nz)
         self.apply(init)
@@ -146,7 +149,8 @@ def layer_table(net: nn.Module, # any module; its modes and buffers are left as 
 
     # A weight under spectral norm lives in a child module of its layer: the layer still is the leaf.
     leaves = [module for name, module in net.named_modules()
-              if 'parametrizations' not in name and not any(child != 'parametrizations' for child, _ in module.named_children())]
+              if 'parametrizations' not in name and not any(child != 'parametrizations'
+                                                            for child, _ in module.named_children())]
     hooks = [leaf.register_forward_hook(note) for leaf in leaves]
     try:
         net.eval()
@@ -178,12 +182,14 @@ class R1Generator(Generator):
                  init: Callable = glorot_init, # starts each layer's weights
                 ):
         if (nz + embedded) % 4:
-            raise ValueError(f'nz + embedded is {nz + embedded}, which does not fill 2x2 pixels. Make it a multiple of 4.')
+            raise ValueError(f'nz + embedded is {nz + embedded}, which does not fill 2x2 pixels. Make it a multiple '
+                             'of 4.')
         start = (nz + embedded)//4
         widths = [start, *reversed(_channels(size, width, smallest=2, widest=8)[:-2])]
         layers = [layer for i, o in zip(widths, widths[1:])
                   for layer in (nn.ConvTranspose2d(i, o, 4, 2, 1), nn.ReLU(inplace=True), nn.BatchNorm2d(o))]
-        super().__init__(nn.Sequential(nn.Unflatten(1, (start, 2, 2)), *layers, nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh()),
+        super().__init__(nn.Sequential(nn.Unflatten(1, (start, 2, 2)), *layers,
+                                       nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh()),
                          nz, embed)
         self.apply(init)
 
@@ -222,7 +228,8 @@ class Discriminator(nn.Module):
               x: Tensor, # as in forward
              ) -> tuple[Tensor, Tensor]: # (n,) raw scores and (n, attributes) raw attribute scores
         "Both heads from one pass through the features."
-        if self.auxiliary is None: raise ValueError('this discriminator has no auxiliary head. Build it with attributes=1 or more.')
+        if self.auxiliary is None:
+            raise ValueError('this discriminator has no auxiliary head. Build it with attributes=1 or more.')
         features = self.features(x)
         return self.score(features).squeeze(1), self.auxiliary(features)
 
@@ -251,7 +258,8 @@ def layer_norm(channels: int, # of the layer in front
     return nn.GroupNorm(1, channels)
 
 
-def _normed(layer: Callable, o: int, norm: Callable | None, activation: nn.Module) -> list[nn.Module]: # layer, norm, activation
+# layer, norm, activation
+def _normed(layer: Callable, o: int, norm: Callable | None, activation: nn.Module) -> list[nn.Module]:
     "A layer, its normalisation and its activation; the layer has a bias only where no normalisation follows."
     return [layer(bias=norm is None), *([] if norm is None else [norm(o)]), activation]
 
@@ -284,7 +292,8 @@ class DCGANDiscriminator(Discriminator):
                  size: int = 64, # side of the pictures: 16, 32, 64 or 128
                  width: int = 64, # channels of the first layer
                  channels: int = 3, # channels of the pictures
-                 norm: Callable | None = nn.BatchNorm2d, # channels -> layer; None or `layer_norm` under a gradient penalty
+                 # channels -> layer; None or `layer_norm` under a gradient penalty
+                 norm: Callable | None = nn.BatchNorm2d,
                  attributes: int = 0, # outputs of the auxiliary head; 0: no such head
                  spectral: bool = False, # spectral norm on every conv and dense layer
                  slope: float = 0.2, # of LeakyReLU
@@ -292,7 +301,8 @@ class DCGANDiscriminator(Discriminator):
                 ):
         levels = _channels(size, width, smallest=4, widest=8)[:-1]
         layers = [layer for level, (i, o) in enumerate(zip([channels, *levels], levels))
-                  for layer in _normed(partial(nn.Conv2d, i, o, 4, 2, 1), o, norm if level else None, nn.LeakyReLU(slope, inplace=True))]
+                  for layer in _normed(partial(nn.Conv2d, i, o, 4, 2, 1), o, norm if level else None,
+                                       nn.LeakyReLU(slope, inplace=True))]
         super().__init__(nn.Sequential(*layers, nn.Flatten()), levels[-1]*16, attributes, spectral, init)
 
 # %% ../nbs/library/nets.ipynb #50bc81b6
@@ -362,4 +372,5 @@ class ToyDiscriminator(Discriminator):
                  slope: float = 0.2, # of LeakyReLU
                 ):
         activation = partial(nn.LeakyReLU, slope)
-        super().__init__(nn.Sequential(mlp(dims, width, width, activation=activation), activation()), width, spectral=spectral)
+        super().__init__(nn.Sequential(mlp(dims, width, width, activation=activation), activation()), width,
+                         spectral=spectral)

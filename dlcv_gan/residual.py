@@ -31,7 +31,8 @@ class Residual(nn.Module):
 
 
 def _check(size, *counts):
-    if not isinstance(size, int) or size < 16 or size % 8: raise ValueError(f'size is {size!r}: give a multiple of 8 pixels, at least 16')
+    if not isinstance(size, int) or size < 16 or size % 8:
+        raise ValueError(f'size is {size!r}: give a multiple of 8 pixels, at least 16')
     if min(counts) < 1: raise ValueError(f'width {counts[0]}, attributes {counts[1]}: give at least 1 of each')
 
 
@@ -59,9 +60,11 @@ class SRResNetGenerator(Generator):
         _check(size, width, attributes)
         start = size // 8
         super().__init__(nn.Sequential(
-            nn.Linear(nz + attributes, width * start**2), nn.Unflatten(1, (width, start, start)), nn.BatchNorm2d(width), nn.ReLU(inplace=True),
+            nn.Linear(nz + attributes, width * start**2), nn.Unflatten(1, (width, start, start)), nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
             Residual(nn.Sequential(*(_block(width) for _ in range(blocks)))),
-            *_shuffle(width), *_shuffle(width), *_shuffle(width), nn.Conv2d(width, 3, 9, 1, 4), nn.Tanh()), nz, embed=nn.Identity())
+            *_shuffle(width), *_shuffle(width), *_shuffle(width), nn.Conv2d(width, 3, 9, 1, 4), nn.Tanh()), nz,
+                         embed=nn.Identity())
 
 # %% ../nbs/library/residual.ipynb #23db23ca
 class TagsDiscriminator(Discriminator):
@@ -80,7 +83,8 @@ class TagsDiscriminator(Discriminator):
         layers = []
         for level, (i, o) in enumerate(zip([3, *widths], widths)):
             n = 0 if level == len(widths) - 1 else blocks if level else min(blocks, 2)
-            block = lambda: Residual(nn.Sequential(nn.Conv2d(o, o, 3, 1, 1), leaky(), nn.Conv2d(o, o, 3, 1, 1)), leaky())
+            block = lambda: Residual(nn.Sequential(nn.Conv2d(o, o, 3, 1, 1), leaky(), nn.Conv2d(o, o, 3, 1, 1)),
+                                     leaky())
             layers += [nn.Conv2d(i, o, 4, 2, 1), leaky(), *(block() for _ in range(n))]
         super().__init__(nn.Sequential(*layers, nn.Flatten()), widths[-1], attributes, spectral)
 
@@ -121,15 +125,18 @@ class ResNetGenerator(nn.Module):
 class PatchDiscriminator(nn.Module):
     "Scores of overlapping patches: conv 4x4 with LeakyReLU and instance norm; 70x70 patches with three halvings ([Isola et al. 2017](https://arxiv.org/abs/1611.07004))."
     def __init__(self,
-                 width: int = 64, # channels of the first layer; they double with each halving, up to eight times as many
-                 halvings: int = 3, # layers of stride 2; patches have a side of 16, 34, 70 or 142 pixels for 1, 2, 3 or 4
+                 # channels of the first layer; they double with each halving, up to eight times as many
+                 width: int = 64,
+                 # layers of stride 2; patches have a side of 16, 34, 70 or 142 pixels for 1, 2, 3 or 4
+                 halvings: int = 3,
                  channels: int = 3, # channels of the pictures
                 ):
         super().__init__()
         widths = [width*min(2**i, 8) for i in range(halvings + 1)]
         layers = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(.2, inplace=True)]
         for i, (k, o) in enumerate(zip(widths, widths[1:])):
-            layers += [nn.Conv2d(k, o, 4, 2 if i < halvings - 1 else 1, 1), nn.InstanceNorm2d(o), nn.LeakyReLU(.2, inplace=True)]
+            layers += [nn.Conv2d(k, o, 4, 2 if i < halvings - 1 else 1, 1), nn.InstanceNorm2d(o),
+                       nn.LeakyReLU(.2, inplace=True)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1))
         self.apply(dcgan_init)
 
@@ -157,11 +164,14 @@ class ImagePool(nn.Module):
                ) -> Tensor: # (n, *shape), float32
         "Put items in, get as many out."
         x, (n, capacity) = x.detach().float(), (len(x), len(self.items))
-        if n > capacity: raise ValueError(f'{n} pictures do not fit into a pool of {capacity}; give a pool of at least the batch size')
+        if n > capacity:
+            raise ValueError(f'{n} pictures do not fit into a pool of {capacity}; give a pool of at least the batch '
+                             'size')
         places, device = torch.arange(capacity, device=x.device), x.device
         new = self.count + places[:n]                       # where each item goes while there is room
         room = new < capacity
-        known = torch.rand(capacity, device=device) - 2*(places >= self.count) # places filled before this batch come last when sorted
+        # places filled before this batch come last when sorted
+        known = torch.rand(capacity, device=device) - 2*(places >= self.count)
         slot = torch.where(room, new.clamp(max=capacity - 1), known.argsort()[capacity - n:])
         swap = ~room & (torch.rand(n, device=device) < .5)
         old, wide = self.items[slot], (n, *[1]*(x.dim() - 1))

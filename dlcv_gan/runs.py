@@ -49,32 +49,40 @@ def objectives() -> dict: # name -> Objective
 
 def penalties() -> dict: # name -> function that makes the penalty from its weight
     "Every maker of a penalty in `dlcv_gan.losses`: a function whose first parameter is `weight`."
-    makers = {k: v for k, v in vars(losses).items() if inspect.isfunction(v) and v.__module__ == losses.__name__ and not k.startswith('_')}
+    makers = {k: v for k, v in vars(losses).items() if inspect.isfunction(v) and v.__module__ == losses.__name__
+              and not k.startswith('_')}
     return {k: v for k, v in makers.items() if next(iter(inspect.signature(v).parameters), None) == 'weight'}
 
 
 def _look_up(flag, name, known):
     "The thing of that name, or an error that lists the names."
     near = difflib.get_close_matches(name, known, 1)
-    if name not in known: raise ValueError(f'{flag} {name}: there is no such thing; {f"did you mean {near[0]}? C" if near else "c"}hoose from {", ".join(known)}')
+    if name not in known:
+        raise ValueError(f'{flag} {name}: there is no such thing; '
+                         f'{f"did you mean {near[0]}? C" if near else "c"}hoose from {", ".join(known)}')
     return known[name]
 
 # %% ../nbs/library/runs.ipynb #ea411949
 def build_game(system: System, # what to build
-               options: dict, # build's arguments as plain values: objective and penalty by name, with penalty_weight beside it
+               # build's arguments as plain values: objective and penalty by name, with penalty_weight beside it
+               options: dict,
               ) -> Game: # the game
     "Build a system from plain values; ValueError names an option that it does not take."
     options, takes = dict(options), inspect.signature(system.build).parameters
     weight = options.pop('penalty_weight', None)
     for name in options:
-        if name not in takes: raise ValueError(f"--{name.replace('_', '-')}: {system.name} takes no such setting, only {', '.join(takes)}")
-    if weight is not None and options.get('penalty', 'none') == 'none': raise ValueError('--penalty-weight: say which penalty it is for, with --penalty')
+        if name not in takes:
+            raise ValueError(f"--{name.replace('_', '-')}: {system.name} takes no such setting, only {', '.join(takes)}")
+    if weight is not None and options.get('penalty', 'none') == 'none':
+        raise ValueError('--penalty-weight: say which penalty it is for, with --penalty')
     if 'objective' in options: options['objective'] = _look_up('--objective', options['objective'], objectives())
     if 'penalty' in options:
         make = _look_up('--penalty', options['penalty'], {'none': lambda *weight: None, **penalties()})
         options['penalty'] = make() if weight is None else make(weight)
     try: return system.build(**options)
-    except TypeError as e: raise ValueError(f'{system.name} cannot be built with {", ".join(f"{k}={v!r}" for k, v in options.items())} ({e}): give numbers where numbers are meant') from None
+    except TypeError as e:
+        raise ValueError(f'{system.name} cannot be built with {", ".join(f"{k}={v!r}" for k, v in options.items())} '
+                         f'({e}): give numbers where numbers are meant') from None
 
 
 def build_schedule(system: System, # whose players move
@@ -98,9 +106,12 @@ def read_settings(run: str | Path, # a run folder
                  ) -> dict: # what `dlcv_gan train` wrote there
     "The settings of a run; FileNotFoundError or ValueError where there are none or they are damaged."
     file = Path(run)/'settings.json'
-    if not file.is_file(): raise FileNotFoundError(f'{run} holds no run: there is no settings.json; give the folder that `dlcv_gan train --out` wrote')
+    if not file.is_file():
+        raise FileNotFoundError(f'{run} holds no run: there is no settings.json; give the folder that '
+                                '`dlcv_gan train --out` wrote')
     try: settings = json.loads(file.read_text(encoding='utf-8'))
-    except ValueError as e: raise ValueError(f'{file} is damaged ({e}); restore it, or train again into another folder') from None
+    except ValueError as e:
+        raise ValueError(f'{file} is damaged ({e}); restore it, or train again into another folder') from None
     if not isinstance(settings, dict) or settings.get('format') != FORMAT:
         raise ValueError(f'{file} is not from `dlcv_gan train`; give the folder of a run')
     return settings
@@ -111,15 +122,19 @@ def save_weights(learn: GameLearner, # whose game
                 ):
     "The game's weights, and those of its moving average, as safetensors; atomically."
     games = {'game': learn.game, **({'ema': learn.ema.game} if hasattr(learn, 'ema') else {})}
-    tensors = {f'{k}.{name}': t.detach().cpu().contiguous() for k, game in games.items() for name, t in game.state_dict().items()}
-    data = save(tensors, metadata=dict(format=FORMAT)) # one entry: several would stand in any order, and the same run would not give the same file
+    tensors = {f'{k}.{name}': t.detach().cpu().contiguous() for k, game in games.items()
+               for name, t in game.state_dict().items()}
+    # one entry: several would stand in any order, and the same run would not give the same file
+    data = save(tensors, metadata=dict(format=FORMAT))
     write_atomic(file, lambda f: f.write(data))
 
 
 def _read_weights(file):
     "Part ('game', 'ema') -> state dict, of a weights.safetensors."
     try: tensors = load_file(file)
-    except Exception as e: raise ValueError(f'{file} is damaged ({type(e).__name__}); delete it and go on with `dlcv_gan train --resume`, or train again') from None
+    except Exception as e:
+        raise ValueError(f'{file} is damaged ({type(e).__name__}); delete it and go on with '
+                         '`dlcv_gan train --resume`, or train again') from None
     parts = {}
     for name, t in tensors.items(): parts.setdefault(name.partition('.')[0], {})[name.partition('.')[2]] = t
     return parts
@@ -131,15 +146,21 @@ def load_run(run: str | Path, # the folder that `dlcv_gan train` wrote
             ) -> Game: # the game, in evaluation mode
     "The trained game of a run: its best weights where it kept them, its final ones, or the last checkpoint of a run that is not finished."
     run, settings = Path(run), read_settings(run)
-    weights, checkpoint = [f for f in (run/'best.safetensors', run/'weights.safetensors') if f.is_file()], run/'checkpoint.pth'
+    weights, checkpoint = [f for f in (run/'best.safetensors', run/'weights.safetensors')
+                           if f.is_file()], run/'checkpoint.pth'
     if weights: file, parts = weights[0], _read_weights(weights[0])
     elif checkpoint.is_file():
         state = read_checkpoint(checkpoint)
-        file, parts = checkpoint, {'game': state['game'], **({'ema': state['callbacks']['ema']['game']} if 'ema' in state['callbacks'] else {})}
-    else: raise FileNotFoundError(f'{run} holds neither weights.safetensors nor checkpoint.pth: nothing has been trained there yet; `dlcv_gan train --out {run} --resume` starts it')
+        file, parts = checkpoint, {'game': state['game'],
+                                   **({'ema': state['callbacks']['ema']['game']} if 'ema' in state['callbacks']
+                                      else {})}
+    else:
+        raise FileNotFoundError(f'{run} holds neither weights.safetensors nor checkpoint.pth: nothing has been '
+                                f'trained there yet; `dlcv_gan train --out {run} --resume` starts it')
     game = build_game(find_system(settings['system']), settings['build'])
     try: game.load_state_dict(parts['ema' if ema and 'ema' in parts else 'game'])
-    except (KeyError, RuntimeError): raise ValueError(f'{file} does not hold the nets that {run}/settings.json describes; restore both from one run') from None
+    except (KeyError, RuntimeError):
+        raise ValueError(f'{file} does not hold the nets that {run}/settings.json describes; restore both from one run') from None
     return game.to(device or 'cpu').eval()
 
 # %% ../nbs/library/runs.ipynb #b42c6e56
@@ -148,14 +169,18 @@ def choose_labels(pictures: Pictures, # as they were read
                  ) -> Pictures: # with the label columns that the system is conditioned on; without labels where it is not
     "The columns named by --attributes, or all where there are just as many as the system takes; ValueError says which there are."
     system, asked = find_system(settings['system']), settings['attributes']
-    takes = next((settings['build'][k] for k in ('labels', 'conditions', 'tags') if k in settings['build']), system.labels)
+    takes = next((settings['build'][k] for k in ('labels', 'conditions', 'tags') if k in settings['build']),
+                 system.labels)
     if not system.labels:
-        if asked: raise ValueError(f'--attributes: {system.name} is not conditional; leave the flag out, or train a system such as acgan')
+        if asked:
+            raise ValueError(f'--attributes: {system.name} is not conditional; leave the flag out, or train a system '
+                             'such as acgan')
         return replace(pictures, labels=None, attributes=[])
     there = ', '.join(pictures.attributes) or 'none'
     if asked: pictures = pictures.with_attributes(asked)
     if len(pictures.attributes) != takes:
-        raise ValueError(f'--attributes: {system.name} is conditioned on {takes} label(s), the data have {len(pictures.attributes)}; name {takes} of: {there}')
+        raise ValueError(f'--attributes: {system.name} is conditioned on {takes} label(s), the data have '
+                         f'{len(pictures.attributes)}; name {takes} of: {there}')
     return pictures
 
 
@@ -177,7 +202,8 @@ def label_names(run: Path, # a run folder
 
 def read_conditions_of(run: Path, # a run folder
                        n: int, # how many rows
-                       on: list | None = None, # names of labels that shall be 1, the others 0; None: as in the training data
+                       # names of labels that shall be 1, the others 0; None: as in the training data
+                       on: list | None = None,
                       ) -> torch.Tensor | None: # float (n, a); None for an unconditional run
     "Conditions to draw with; ValueError names a label that the run does not know."
     names = label_names(run)
@@ -185,7 +211,9 @@ def read_conditions_of(run: Path, # a run folder
         if on: raise ValueError(f'--on: the run in {run} is not conditional; leave the flag out')
         return None
     for name in on or (): _look_up('--on', name, dict.fromkeys(names))
-    if on is None: rows = torch.tensor([[float(v) for v in row.split(',')] for row in (Path(run)/'conditions.csv').read_text(encoding='utf-8').splitlines()[1:]])
+    if on is None:
+        rows = torch.tensor([[float(v) for v in row.split(',')]
+                             for row in (Path(run)/'conditions.csv').read_text(encoding='utf-8').splitlines()[1:]])
     else: rows = torch.tensor([[float(name in on) for name in names]])
     return rows[torch.arange(n) % len(rows)]
 
@@ -219,7 +247,8 @@ class ProgressLine(Callback):
         self.shown = now
         left, done = (now - self.start) / max(i - self.first, 1) * (rounds - i), round(20 * i / rounds)
         losses = ' '.join(f'{p} {v[-1]:.4g}' for p, v in self.recorder.train_sums.items() if v)
-        print(f'{"█" * done}{"░" * (20 - done)} round {i:,}/{rounds:,}  {losses}  {left:.0f} s left', end='  \r' if live and i < rounds else '\n', file=sys.stderr, flush=True)
+        print(f'{"█" * done}{"░" * (20 - done)} round {i:,}/{rounds:,}  {losses}  {left:.0f} s left',
+              end='  \r' if live and i < rounds else '\n', file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -251,9 +280,12 @@ def load_judge(file: str | Path, # what `dlcv_gan evaluator` wrote, or the cours
     "An evaluator that knows just these labels, as far as its file says."
     judge, about = Evaluator.load(file), Path(file).with_suffix('.json')
     n = judge.net.fc.out_features
-    if n != len(labels): raise ValueError(f'--evaluator {file}: it knows {n} labels, {len(labels)} are asked for; train one on the same labels with `dlcv_gan evaluator`')
+    if n != len(labels):
+        raise ValueError(f'--evaluator {file}: it knows {n} labels, {len(labels)} are asked for; train one on the '
+                         'same labels with `dlcv_gan evaluator`')
     if about.is_file() and (names := json.loads(about.read_text(encoding='utf-8'))['labels']) != list(labels):
-        raise ValueError(f'--evaluator {file}: it knows {", ".join(names)}; asked for are {", ".join(labels)}. Train one on the same labels with `dlcv_gan evaluator`')
+        raise ValueError(f'--evaluator {file}: it knows {", ".join(names)}; asked for are {", ".join(labels)}. Train '
+                         'one on the same labels with `dlcv_gan evaluator`')
     return judge
 
 
@@ -262,12 +294,16 @@ def scorer(settings: dict, # of a run
            n: int = 500, # samples a score is made of
           ) -> Callable[[Game], float]: # larger is better
     "What `--best-every` goes by; ValueError for a system that learns from two heaps, whose translations have no score without the truth."
-    if isinstance(pictures, tuple): raise ValueError(f"--best-every: {settings['system']} translates, and without the true counterparts there is no score; leave the flag out")
+    if isinstance(pictures, tuple):
+        raise ValueError(f"--best-every: {settings['system']} translates, and without the true counterparts there is "
+                         "no score; leave the flag out")
     rows = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(settings['seed']))[:n].numpy()
     y = None if pictures.labels is None else torch.from_numpy(pictures.labels[rows]).float()
     samples = lambda game: draw(game, len(rows), y, seed=settings['seed'])
     if settings['evaluator']:
-        if y is None: raise ValueError(f"--evaluator: {settings['system']} is asked for nothing, so there is nothing to grade; leave the flag out")
+        if y is None:
+            raise ValueError(f"--evaluator: {settings['system']} is asked for nothing, so there is nothing to grade; "
+                             "leave the flag out")
         judge = load_judge(settings['evaluator'], pictures.attributes)
         return lambda game: share_right(judge.probabilities(samples(game)), y)
     net = FeatureNet.random(0)
@@ -314,9 +350,14 @@ def make_learner(settings: dict, # of a run
     torch.manual_seed(seed)
     game = build_game(system, settings['build'])
     schedule, players, lr = build_schedule(system, settings['schedule']), game.players(), settings['lr']
-    if len(players) == 1 and settings['schedule']: raise ValueError(f"--{next(iter(settings['schedule'])).replace('_', '-')}: {system.name} has one player, which moves every round")
-    if isinstance(lr, list) and len(lr) != len(players): raise ValueError(f'--lr: {len(lr)} rates for {len(players)} player(s) of {system.name} ({", ".join(players)}); give one, or one each')
-    if not all(0 <= b < 1 for b in settings['betas']): raise ValueError(f"--betas {settings['betas']}: give two numbers from 0 up to, not including, 1")
+    if len(players) == 1 and settings['schedule']:
+        raise ValueError(f"--{next(iter(settings['schedule'])).replace('_', '-')}: {system.name} has one player, "
+                         "which moves every round")
+    if isinstance(lr, list) and len(lr) != len(players):
+        raise ValueError(f'--lr: {len(lr)} rates for {len(players)} player(s) of {system.name} '
+                         f'({", ".join(players)}); give one, or one each')
+    if not all(0 <= b < 1 for b in settings['betas']):
+        raise ValueError(f"--betas {settings['betas']}: give two numbers from 0 up to, not including, 1")
     if min(lr if isinstance(lr, list) else [lr]) <= 0: raise ValueError(f"--lr {lr}: give rates above 0")
     given = dict(bs=settings['bs'], flip=settings['flip'], rotate=settings['rotate'])
     if system.sides:
@@ -327,8 +368,10 @@ def make_learner(settings: dict, # of a run
     if settings['one_cycle']:
         top = np.array(lr if isinstance(lr, list) else [lr] * len(players))
         cycle = combined_cos(.2, top / 10, top, top / 1000)
-        cbs.append(ParamScheduler({'lr': lambda share: cycle(share).tolist()})) # plain numbers: a checkpoint with numpy's would not be read safely
-    learn = GameLearner(dls, game, schedule, lr=tuple(lr) if isinstance(lr, list) else lr, opt_func=partial(adam, betas=tuple(settings['betas'])),
+        # plain numbers: a checkpoint with numpy's would not be read safely
+        cbs.append(ParamScheduler({'lr': lambda share: cycle(share).tolist()}))
+    learn = GameLearner(dls, game, schedule, lr=tuple(lr) if isinstance(lr, list) else lr,
+                        opt_func=partial(adam, betas=tuple(settings['betas'])),
                         precision=settings['precision'], cbs=cbs)
     torch.manual_seed(seed + 1) # training's noise depends on the seed, not on how many numbers the nets' start took
     return learn
@@ -342,7 +385,8 @@ def finish(learn: GameLearner, # after its last round
     (run/'weights.safetensors').unlink(missing_ok=True) # samples first: where weights are, the run is complete
     best = run/'best.safetensors'
     y = read_conditions_of(run, 32)
-    pictures = draw(load_run(run, device=learn.game.device), 32, y, seed=seed) if best.is_file() else learn.sample(32, y=y, seed=seed)
+    pictures = draw(load_run(run, device=learn.game.device), 32, y,
+                    seed=seed) if best.is_file() else learn.sample(32, y=y, seed=seed)
     save_picture(pictures, run/'samples.png')
     save_picture(plot_curves(learn.history), run/'curves.png')
     save_weights(learn, run/'weights.safetensors')
@@ -357,17 +401,21 @@ def train_run(run: str | Path, # the run folder; must hold settings.json
     run, settings = Path(run), read_settings(run)
     pictures = open_data(settings) if pictures is None else pictures
     learn = learn or make_learner(settings, pictures)
-    film = Film(run/'samples.gif', every=max(1, settings['rounds'] // 40), seed=settings['seed'], most=60, y=read_conditions_of(run, 16))
+    film = Film(run/'samples.gif', every=max(1, settings['rounds'] // 40), seed=settings['seed'], most=60,
+                y=read_conditions_of(run, 16))
     if isinstance(pictures, tuple): film.z = to_float(pictures[0].images[:16])
-    stop, best = Stop(), KeepBest(run/'best.safetensors', scorer(settings, pictures), settings['best_every'], settings['rounds']) if settings['best_every'] else None
-    learn.add_cbs([stop, film, ProgressLine(settings['rounds']), Checkpoint(run/'checkpoint.pth', settings['save_every']), *([best] if best else [])])
+    stop, best = Stop(), KeepBest(run/'best.safetensors', scorer(settings, pictures), settings['best_every'],
+                                  settings['rounds']) if settings['best_every'] else None
+    learn.add_cbs([stop, film, ProgressLine(settings['rounds']),
+                   Checkpoint(run/'checkpoint.pth', settings['save_every']), *([best] if best else [])])
     if resume and (run/'checkpoint.pth').exists(): learn.load(run/'checkpoint.pth')
     (run/'weights.safetensors').unlink(missing_ok=True) # it would be older than what follows
     try:
         with polite_stop(stop), learn.no_bar(), learn.no_logging(): learn.fit_to(settings['rounds'])
     finally:
         if learn.rows: write_text(run/'history.csv', learn.history.to_csv(index=False))
-        if best and best.scores: write_text(run/'scores.csv', pd.DataFrame(best.scores, columns=['round', 'score']).to_csv(index=False))
+        if best and best.scores:
+            write_text(run/'scores.csv', pd.DataFrame(best.scores, columns=['round', 'score']).to_csv(index=False))
     if learn.rounds == settings['rounds']: finish(learn, run, settings['seed'])
     return stop.signal
 
@@ -380,7 +428,8 @@ def open_data(settings: dict, # of a run
     heaps = []
     for side in find_system(settings['system']).sides or ('',):
         with redirect_stdout(sys.stderr): # progress is no result
-            pictures = open_pictures(data or settings['data'], split + side, settings['size'], on_bad=settings['on_bad'], progress=sys.stderr.isatty())
+            pictures = open_pictures(data or settings['data'], split + side, settings['size'],
+                                     on_bad=settings['on_bad'], progress=sys.stderr.isatty())
         heaps.append(pictures := choose_labels(pictures, settings))
         if pictures.skipped:
             print(f'skipped {len(pictures.skipped)} bad item(s):', *pictures.skipped[:10], sep='\n  ', file=sys.stderr)
@@ -414,11 +463,17 @@ def make_settings(flags: dict, # what was given: flag -> value, with underscores
     system = find_system(flags['system'])
     lr = flags.get('lr') or system.lr
     lr = list(lr) if isinstance(lr, (list, tuple)) else lr
-    build = {'size': flags.get('size', system.size), **{k: flags[k] for k in BUILD if k in flags}, **dict(map(_value, flags.get('set', ())))}
-    return dict(format=FORMAT, system=system.name, data=str(Path(flags['data']).resolve()), size=build['size'], build=build,
-                schedule={k: flags[k] for k in SCHEDULE if k in flags}, bs=flags.get('bs', system.bs), lr=lr[0] if isinstance(lr, list) and len(lr) == 1 else lr,
-                betas=list(flags.get('betas', system.betas)), one_cycle=flags.get('one_cycle', False), best_every=flags.get('best_every', 0),
-                evaluator=str(Path(flags['evaluator']).resolve()) if 'evaluator' in flags else None, ema=flags.get('ema', 0.), precision=flags.get('precision', 'auto'), seed=flags.get('seed', 0), flip=flags.get('flip', False),
+    build = {'size': flags.get('size', system.size), **{k: flags[k] for k in BUILD if k in flags},
+             **dict(map(_value, flags.get('set', ())))}
+    return dict(format=FORMAT, system=system.name, data=str(Path(flags['data']).resolve()), size=build['size'],
+                build=build,
+                schedule={k: flags[k] for k in SCHEDULE if k in flags}, bs=flags.get('bs', system.bs),
+                lr=lr[0] if isinstance(lr, list) and len(lr) == 1 else lr,
+                betas=list(flags.get('betas', system.betas)), one_cycle=flags.get('one_cycle', False),
+                best_every=flags.get('best_every', 0),
+                evaluator=str(Path(flags['evaluator']).resolve()) if 'evaluator' in flags else None,
+                ema=flags.get('ema', 0.), precision=flags.get('precision', 'auto'), seed=flags.get('seed', 0),
+                flip=flags.get('flip', False),
                 rotate=flags.get('rotate', 0.), attributes=flags.get('attributes'), on_bad=flags.get('on_bad', 'raise'),
                 flags={k: str(v) if isinstance(v, Path) else v for k, v in flags.items()})
 
@@ -439,20 +494,29 @@ def start(run: Path, # the folder to be
          ) -> tuple: # (pictures, learner)
     "Check everything, then write the settings: nothing is left behind by a run that cannot start."
     if (run/'settings.json').exists():
-        raise FileExistsError(f"{run} already holds a run of {read_settings(run)['system']}; add --resume to go on with it, or give another folder to --out")
+        raise FileExistsError(f"{run} already holds a run of {read_settings(run)['system']}; add --resume to go on "
+                              "with it, or give another folder to --out")
     for name in ('system', 'data'):
-        if name not in flags: raise ValueError({'system': 'train what? name a system, such as vae (`dlcv_gan systems` lists them)', 'data': '--data is missing: the folder with the pictures'}[name])
-    if not Path(flags['data']).is_dir(): raise FileNotFoundError(f"--data {flags['data']}: there is no such folder; draw one with `dlcv_gan draw faces`, or give the folder that you unpacked")
+        if name not in flags:
+            raise ValueError({'system': 'train what? name a system, such as vae (`dlcv_gan systems` lists them)',
+                              'data': '--data is missing: the folder with the pictures'}[name])
+    if not Path(flags['data']).is_dir():
+        raise FileNotFoundError(f"--data {flags['data']}: there is no such folder; draw one with "
+                                "`dlcv_gan draw faces`, or give the folder that you unpacked")
     settings = make_settings(flags)
-    build_schedule(find_system(flags['system']), settings['schedule']) # bad flags are told before the pictures are decoded
+    # bad flags are told before the pictures are decoded
+    build_schedule(find_system(flags['system']), settings['schedule'])
     build_game(find_system(flags['system']), settings['build'])
     pictures = open_data(settings)
     learn = make_learner(settings, pictures)
     batches = len(learn.dls.train)
-    settings.update(rounds=length(flags, batches, find_system(flags['system']).rounds), pictures=how_many(pictures), save_every=flags.get('save_every', min(batches, 500)))
+    settings.update(rounds=length(flags, batches, find_system(flags['system']).rounds), pictures=how_many(pictures),
+                    save_every=flags.get('save_every', min(batches, 500)))
     if settings['save_every'] < 1: raise ValueError(f"--save-every {settings['save_every']}: give at least 1 round")
-    if settings['best_every'] < 0: raise ValueError(f"--best-every {settings['best_every']}: give a number of rounds, or 0 for never")
-    if settings['evaluator'] and not settings['best_every']: raise ValueError('--evaluator: say how often it shall score, with --best-every')
+    if settings['best_every'] < 0:
+        raise ValueError(f"--best-every {settings['best_every']}: give a number of rounds, or 0 for never")
+    if settings['evaluator'] and not settings['best_every']:
+        raise ValueError('--evaluator: say how often it shall score, with --best-every')
     if settings['best_every']: scorer(settings, pictures) # a wrong evaluator is told now
     if getattr(pictures, 'labels', None) is not None: write_conditions(pictures, run/'conditions.csv')
     write_text(run/'settings.json', json.dumps(settings, indent=1))
@@ -469,13 +533,16 @@ def go_on(run: Path, # a run folder
         new = make_settings({**saved['flags'], name: value})
         if any(new[k] != saved[k] for k in new if k != 'flags'):
             was = {**saved, **saved['build'], **saved['schedule']}.get(name, 'its default')
-            raise ValueError(f"--{name.replace('_', '-')} {value}: the run in {run} was started with {was}; leave the flag out to go on, or start another run in a new folder")
+            raise ValueError(f"--{name.replace('_', '-')} {value}: the run in {run} was started with {was}; leave the "
+                             "flag out to go on, or start another run in a new folder")
     pictures = open_data(saved)
     if how_many(pictures) != saved['pictures']:
-        raise ValueError(f"{saved['data']} gives {how_many(pictures)} pictures, but the run in {run} was started with {saved['pictures']}; put the data back, or start another run in a new folder")
+        raise ValueError(f"{saved['data']} gives {how_many(pictures)} pictures, but the run in {run} was started with "
+                         f"{saved['pictures']}; put the data back, or start another run in a new folder")
     learn = make_learner(saved, pictures)
     rounds = length(flags, len(learn.dls.train), saved['rounds'])
-    if rounds < saved['rounds']: raise ValueError(f"{run} was started for {saved['rounds']} rounds; --resume may make it longer, not {rounds}")
+    if rounds < saved['rounds']:
+        raise ValueError(f"{run} was started for {saved['rounds']} rounds; --resume may make it longer, not {rounds}")
     if 'save_every' in flags or rounds > saved['rounds']:
         saved.update(rounds=rounds, save_every=flags.get('save_every', saved['save_every']))
         write_text(run/'settings.json', json.dumps(saved, indent=1))
@@ -486,27 +553,38 @@ def score_run(game: Game, # a trained game
               settings: dict, # of its run
               data: str | None = None, # a data folder; None: the run's own
               n: int = 1000, # samples, test and training pictures, at most
-              evaluator: str | Path | None = None, # who judges conditions, from `dlcv_gan evaluator`; None: a small net, fitted here
+              # who judges conditions, from `dlcv_gan evaluator`; None: a small net, fitted here
+              evaluator: str | Path | None = None,
              ) -> dict: # plain values: n, sharpness, diversity, both distances; attribute_accuracy of a conditional game; mse of one that reconstructs
     "Sharpness, diversity and distances of samples beside real pictures; the test error of a game that reconstructs."
-    if find_system(settings['system']).sides: raise ValueError(f"{settings['system']} translates, and is scored where the true counterparts are: `dlcv_gan translate RUN`")
+    if find_system(settings['system']).sides:
+        raise ValueError(f"{settings['system']} translates, and is scored where the true counterparts are: "
+                         "`dlcv_gan translate RUN`")
     test, train = open_data(settings, 'test', data), open_data(settings, 'train', data)
-    if evaluator and test.labels is None: raise ValueError(f"--evaluator: {settings['system']} is asked for nothing, so there is nothing to grade; leave the flag out")
+    if evaluator and test.labels is None:
+        raise ValueError(f"--evaluator: {settings['system']} is asked for nothing, so there is nothing to grade; "
+                         "leave the flag out")
     judge = evaluator and load_judge(evaluator, test.attributes)
     n = min(n, len(test), len(train))
-    if n < 8: raise ValueError(f'{data or settings["data"]}: {n} pictures to compare with are too few; give at least 8 for training and for test, and --n 8 or more')
+    if n < 8:
+        raise ValueError(f'{data or settings["data"]}: {n} pictures to compare with are too few; give at least 8 for '
+                         'training and for test, and --n 8 or more')
     real, other, samples = to_float(test.images[:n]), to_float(train.images[:n]), draw(game, n, y=None if test.labels is None else torch.tensor(test.labels[:n], dtype=torch.float32), seed=settings['seed'])
     estimate = lambda metric, *sets: dict(zip(('value', 'low', 'high'), with_interval(metric, *sets)))
     beside = lambda metric: dict(samples=estimate(metric, samples), real=estimate(metric, real))
-    result = dict(n=n, size=settings['size'], rounds=settings['rounds'], sharpness=beside(lambda x: sharpness(x).median()), diversity=beside(diversity))
+    result = dict(n=n, size=settings['size'], rounds=settings['rounds'],
+                  sharpness=beside(lambda x: sharpness(x).median()), diversity=beside(diversity))
     features = [FeatureNet.random(0).features(x) for x in (samples, real, other)]
     for metric in (frechet_distance, kernel_distance):
-        result[metric.__name__] = dict(samples=estimate(metric, features[0], features[1]), real=estimate(metric, features[2], features[1]))
+        result[metric.__name__] = dict(samples=estimate(metric, features[0], features[1]),
+                                       real=estimate(metric, features[2], features[1]))
     if test.labels is not None:
         if judge: find = judge.probabilities
         else: find = FeatureNet.fit(train.images, train.labels, epochs=5).attribute_probabilities
         found = lambda x: asked_and_found(test.labels[:n], find(x), test.attributes).accuracy
-        result['attribute_accuracy'] = {name: dict(samples=float(a), real=float(b)) for (name, a), b in zip(found(samples).items(), found(real))}
+        result['attribute_accuracy'] = {name: dict(samples=float(a), real=float(b))
+                                        for (name, a), b in zip(found(samples).items(), found(real))}
     if not hasattr(game, 'reconstruct'): return result
     with torch.no_grad(): error = mse(real, torch.cat([game.reconstruct(x) for x in real.split(64)]))
-    return {**result, 'mse': {'[-1,1]': error.value, '[0,1]': error.in_range(0, 1), '0..255': error.in_range(0, 255), 'reduction': 'mean over pixels, channels and pictures'}}
+    return {**result, 'mse': {'[-1,1]': error.value, '[0,1]': error.in_range(0, 1), '0..255': error.in_range(0, 255),
+                              'reduction': 'mean over pixels, channels and pictures'}}

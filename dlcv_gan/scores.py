@@ -27,7 +27,9 @@ def top_k_accuracy(scores: Tensor, # (n, a) probabilities or raw scores: only th
                   ) -> float: # 0..1: hits over labels
     "The course's accuracy: each picture answers with as many labels as it was asked for."
     scores, y = torch.as_tensor(scores).detach().cpu(), torch.as_tensor(y).detach().cpu() > .5
-    if scores.shape != y.shape: raise ValueError(f'{tuple(scores.shape)} scores for {tuple(y.shape)} conditions: give one row a picture, one column a label')
+    if scores.shape != y.shape:
+        raise ValueError(f'{tuple(scores.shape)} scores for {tuple(y.shape)} conditions: give one row a picture, one '
+                         'column a label')
     if not y.any(): raise ValueError('no condition asks for anything: there is nothing to be right about')
     rank = scores.argsort(dim=1, descending=True).argsort(dim=1)
     return ((rank < y.sum(1, keepdim=True)) & y).sum().item() / y.sum().item()
@@ -45,7 +47,8 @@ class Evaluator(nn.Module):
                 x: Tensor, # (n, 3, h, w) in [-1,1]; brought to 64x64, squeezed, not cropped
                ) -> Tensor: # (n, labels) raw scores
         "One raw score for each label."
-        if x.shape[-2:] != (64, 64): x = F.interpolate(x, (64, 64), mode='bilinear', antialias=True, align_corners=False)
+        if x.shape[-2:] != (64, 64):
+            x = F.interpolate(x, (64, 64), mode='bilinear', antialias=True, align_corners=False)
         return self.net(x)
 
     @torch.no_grad()
@@ -70,7 +73,9 @@ class Evaluator(nn.Module):
            ) -> 'Evaluator': # in evaluation mode, on that device
         "Train one on what is at hand, shifted by up to three pixels and mirrored, so that it does not learn places by heart."
         labels = torch.as_tensor(np.asarray(labels)).float()
-        if len(pictures) != len(labels) or len(labels) < 2: raise ValueError(f'{len(pictures)} pictures and {len(labels)} rows of labels: give as many of each, two at least')
+        if len(pictures) != len(labels) or len(labels) < 2:
+            raise ValueError(f'{len(pictures)} pictures and {len(labels)} rows of labels: give as many of each, two '
+                             'at least')
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             net = cls(labels.shape[1]).to(device, memory_format=torch.channels_last).train()
@@ -107,18 +112,25 @@ class Evaluator(nn.Module):
             ) -> 'Evaluator': # in evaluation mode; FileNotFoundError or ValueError names the file
         "Read an evaluator; the course's checkpoint is read without executing code."
         file = Path(file)
-        if not file.exists(): raise FileNotFoundError(f'no evaluator at {file}: fit one and save it there, or give the course\'s checkpoint.pth')
+        if not file.exists():
+            raise FileNotFoundError(f'no evaluator at {file}: fit one and save it there, or give the course\'s '
+                                    'checkpoint.pth')
         try:
             if file.suffix == '.safetensors': state = load_file(file)
             else: state = torch.load(file, map_location='cpu', weights_only=True)
-        except Exception as e: raise ValueError(f'{file} is damaged or no checkpoint ({type(e).__name__}): get it again, or fit an evaluator') from None
+        except Exception as e:
+            raise ValueError(f'{file} is damaged or no checkpoint ({type(e).__name__}): get it again, or fit an '
+                             'evaluator') from None
         if file.suffix != '.safetensors':
             state = state.get('model', state) if isinstance(state, dict) else {}
-            state = {'net.' + k.replace('fc.0.', 'fc.'): v for k, v in state.items()} # the course's head is a Sequential of dense layer and sigmoid
+            # the course's head is a Sequential of dense layer and sigmoid
+            state = {'net.' + k.replace('fc.0.', 'fc.'): v for k, v in state.items()}
         try:
             net = cls(len(state['net.fc.weight']))
             net.load_state_dict(state)
-        except (KeyError, RuntimeError, TypeError): raise ValueError(f'{file} holds no ResNet18 evaluator: give what Evaluator.save wrote, or the course\'s checkpoint.pth') from None
+        except (KeyError, RuntimeError, TypeError):
+            raise ValueError(f'{file} holds no ResNet18 evaluator: give what Evaluator.save wrote, or the course\'s '
+                             'checkpoint.pth') from None
         return net.eval().requires_grad_(False)
 
 # %% ../nbs/library/scores.ipynb #cc6f732a
@@ -139,7 +151,8 @@ def draws_accuracy(game: nn.Module, # what draws: its `sample(n, y, z)` is used
                   ) -> Accuracy: # ValueError for fewer than 2 draws
     "The course's accuracy with its interval over other noise."
     if draws < 2: raise ValueError(f'{draws} draw has no spread: give at least 2')
-    each = [top_k_accuracy(evaluator(draw(game, len(conditions), conditions, seed=seed + i)), conditions) for i in range(draws)]
+    each = [top_k_accuracy(evaluator(draw(game, len(conditions), conditions, seed=seed + i)), conditions)
+            for i in range(draws)]
     mean, spread = float(np.mean(each)), float(np.std(each, ddof=1))
     half = 1.96 * spread / draws ** .5
     return Accuracy(mean, max(0., mean - half), min(1., mean + half), spread)
@@ -147,7 +160,9 @@ def draws_accuracy(game: nn.Module, # what draws: its `sample(n, y, z)` is used
 # %% ../nbs/library/scores.ipynb #30428770
 def judge_translations(x: Tensor, # what was translated (n, c, h, w) in [-1,1]
                        y: Tensor, # the translations
-                       where=None, # (n, h, w), 0 beside the animal and 255 on it, as `draw_animals` returns with `masks`; everything counts as animal where not given
+                       # (n, h, w), 0 beside the animal and 255 on it, as `draw_animals` returns with `masks`;
+                       # everything counts as animal where not given
+                       where=None,
                        truth: Tensor | None = None, # the true translations, where they are known
                        little: float = .15, # a mean change on the animal below this is 'unchanged', in [-1,1] units
                        much: float = .05, # a mean change beside it above this is 'shifted'
@@ -168,7 +183,8 @@ def face_sheet(x, # 25 pictures: floats (25, 3, h, w) in [-1,1] or uint8 (25, h,
     "The course's sheet of 5x5 pictures, as its matplotlib lines draw it."
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    x = np.asarray(x.detach().cpu().permute(0, 2, 3, 1) / 2 + .5 if isinstance(x, Tensor) and x.is_floating_point() else x)
+    x = np.asarray(x.detach().cpu().permute(0, 2, 3, 1) / 2 + .5 if isinstance(x, Tensor) and x.is_floating_point()
+                   else x)
     if x.shape[0] != 25 or x.ndim != 4: raise ValueError(f'a sheet holds 25 pictures, not an array of shape {x.shape}')
     figure = Figure(figsize=(6.4, 4.8), dpi=100)
     canvas = FigureCanvasAgg(figure)
@@ -185,10 +201,12 @@ def count_faces(sheet, # uint8 (h, w, 3), or the path of a picture
     "Faces on a sheet, by the course's grader: grey, equalised, `detectMultiScale(1.1, 5, minSize=(24, 24))`."
     try: import cv2
     except ImportError: raise ImportError("the cascade needs OpenCV: pip install 'opencv-python-headless<5'") from None
-    if not Path(cascade).is_file(): raise FileNotFoundError(f'no cascade at {cascade}: give the path of lbpcascade_animeface.xml')
+    if not Path(cascade).is_file():
+        raise FileNotFoundError(f'no cascade at {cascade}: give the path of lbpcascade_animeface.xml')
     try: detector = cv2.CascadeClassifier(str(cascade))
     except (cv2.error, SystemError): detector = None
-    if detector is None or detector.empty(): raise ValueError(f'{cascade} is no cascade that OpenCV can read: get lbpcascade_animeface.xml again')
+    if detector is None or detector.empty():
+        raise ValueError(f'{cascade} is no cascade that OpenCV can read: get lbpcascade_animeface.xml again')
     if isinstance(sheet, (str, Path)):
         from PIL import Image
         sheet = np.asarray(Image.open(sheet).convert('RGB'))

@@ -24,7 +24,8 @@ class System:
     short: str # what one types: 'vae'
     title: str # one line
     build: Callable[..., Game] # build(size=64, width=…, …) -> the game; the defaults are the printed ones
-    examples: Callable[[Game], dict] # game -> {net's name: (net or a method of it, *example inputs)}, for the layer tables
+    # game -> {net's name: (net or a method of it, *example inputs)}, for the layer tables
+    examples: Callable[[Game], dict]
     schedule: Schedule # who moves when
     lr: float | tuple # learning rate, or one per player
     bs: int # batch size
@@ -32,7 +33,8 @@ class System:
     size: int = 64 # side of the printed pictures
     labels: int = 0 # label columns that condition it; 0: unconditional
     sides: tuple[str, ...] = () # two heaps that it learns from at once, as their folders end: ('A', 'B'); (): one heap
-    betas: tuple[float, float] = (.5, .999) # decay of Adam's two moments; (0.5, 0.999) as in [DCGAN](https://arxiv.org/abs/1511.06434)
+    # decay of Adam's two moments; (0.5, 0.999) as in [DCGAN](https://arxiv.org/abs/1511.06434)
+    betas: tuple[float, float] = (.5, .999)
 
 # %% ../nbs/library/systems.ipynb #181f5f48
 def systems() -> dict[str, System]: # report's name -> system, sorted by name
@@ -44,11 +46,14 @@ def systems() -> dict[str, System]: # report's name -> system, sorted by name
             if not isinstance(system, System): continue
             for name in {system.name.lower(), system.short.lower()}:
                 if found.setdefault(name, system) is not system:
-                    raise ValueError(f'two systems are called {name!r}: {found[name].title!r} and {system.title!r}; rename the one in {module}')
+                    raise ValueError(f'two systems are called {name!r}: {found[name].title!r} and {system.title!r}; '
+                                     f'rename the one in {module}')
     return {s.name: s for s in sorted(set(found.values()), key=lambda s: s.name)}
 
 # %% ../nbs/library/systems.ipynb #c61891a4
-def find_system(name: str, # the report's name, such as 'R1.VAE', or the short one, such as 'vae'; capitals do not matter
+def find_system(
+                # the report's name, such as 'R1.VAE', or the short one, such as 'vae'; capitals do not matter
+                name: str,
                ) -> System: # ValueError with the nearest name where there is none
     "The system of that name."
     known = systems()
@@ -66,7 +71,9 @@ def describe(name: str, # the report's name or the short one
     game, nets = system.build(), {}
     for net, (call, *inputs) in system.examples(game).items():
         layers = layer_table(getattr(call, '__self__', call), *inputs, forward=call) # a method stands for its net
-        nets[net] = dict(layers=layers.to_dict('records'), params=int(layers.params.sum()), keras_params=int(layers.keras_params.sum()))
+        nets[net] = dict(layers=layers.to_dict('records'), params=int(layers.params.sum()),
+                         keras_params=int(layers.keras_params.sum()))
     lr = list(system.lr) if isinstance(system.lr, (tuple, list)) else system.lr
     recipe = dict(schedule=str(system.schedule), lr=lr, bs=system.bs, rounds=system.rounds)
-    return dict(name=system.name, short=system.short, title=system.title, recipe=recipe, nets=nets, params=count_parameters(game))
+    return dict(name=system.name, short=system.short, title=system.title, recipe=recipe, nets=nets,
+                params=count_parameters(game))

@@ -82,14 +82,16 @@ class Hands:
              to: float = math.inf, # never beyond this round
             ) -> bool: # is there more to play?
         "Train for a while, without a progress bar."
-        with self.learn.no_bar(), self.learn.no_logging(): self.learn.fit_to(min(to, self.rounds), cbs=Slice(seconds, rounds))
+        with self.learn.no_bar(), self.learn.no_logging():
+            self.learn.fit_to(min(to, self.rounds), cbs=Slice(seconds, rounds))
         return self.learn.rounds < self.rounds
 
     def step(self,
              player: str, # who moves; ValueError for somebody who does not play
             ):
         "One turn of one player, in a round of its own; a round that was left half played is played to its end first."
-        if player not in self.players: raise ValueError(f'nobody here is called {player!r}: the players are {", ".join(self.players)}')
+        if player not in self.players:
+            raise ValueError(f'nobody here is called {player!r}: the players are {", ".join(self.players)}')
         with self.learn.no_bar(), self.learn.no_logging():
             if self.learn.moved: self.learn.fit_rounds(1)
             self.by_hand.add(self.learn.rounds)
@@ -117,8 +119,10 @@ class Watch:
     "Looks at samples of the same codes: what they show, and how much they vary beside real ones."
     def __init__(self,
                  learn: GameLearner, # whose samples
-                 y: Tensor | None = None, # (n, a) labels to draw with; None: those of the real pictures, where they have some
-                 z: Tensor | None = None, # (n, ...) codes; None: drawn once. A translator's are pictures of its first heap
+                 # (n, a) labels to draw with; None: those of the real pictures, where they have some
+                 y: Tensor | None = None,
+                 # (n, ...) codes; None: drawn once. A translator's are pictures of its first heap
+                 z: Tensor | None = None,
                  n: int = 64, # samples, and real pictures, compared at a look
                  least: float = .5, # share of the real pictures' diversity under which samples have collapsed
                  patience: int = 300, # moves that the last player has before this is held against it
@@ -131,7 +135,8 @@ class Watch:
         if rest and rest[0].dim() > 2: self.real, self.y, self.z = rest[0], y, first if z is None else z
         else: self.real, self.y, self.z = first, (rest[0].float() if rest else None) if y is None else y, z
         if self.z is None:
-            with evaluation_mode(learn.game, seed): self.z = learn.game.latent(len(self.real if self.y is None else self.y))
+            with evaluation_mode(learn.game, seed):
+                self.z = learn.game.latent(len(self.real if self.y is None else self.y))
         self.usual = self._vary(self.real)
 
     @staticmethod
@@ -141,7 +146,8 @@ class Watch:
         "Draw, and measure."
         samples = self.learn.sample(len(self.z), y=self.y, z=self.z, seed=self.seed)
         share = self._vary(samples) / self.usual if samples.isfinite().all() else math.nan
-        self.looks = [l for l in self.looks if l['round'] < self.learn.rounds] + [dict(round=self.learn.rounds, share=share)]
+        self.looks = [l for l in self.looks
+                      if l['round'] < self.learn.rounds] + [dict(round=self.learn.rounds, share=share)]
         return samples
 
     @property
@@ -227,7 +233,8 @@ def training_panel(learn: GameLearner, # any game's, new or trained
     def look():
         "Draw everything anew."
         x = watch.look()
-        sheets.update(samples=scatter(x, watch.real) if x.dim() == 2 else enlarged(to_grid(x[:shown], math.isqrt(shown)), 300),
+        sheets.update(samples=scatter(x, watch.real) if x.dim() == 2
+                      else enlarged(to_grid(x[:shown], math.isqrt(shown)), 300),
                       charts=curves(learn, watch), strip=timeline(learn.rows, hands.players, hands.by_hand))
         for image, name in ((samples, 'samples'), (charts, 'charts'), (strip, 'strip')): image.value = png(sheets[name])
         said.value = _html(_state(learn, watch))
@@ -255,7 +262,8 @@ def training_panel(learn: GameLearner, # any game's, new or trained
         "Start playing, or stop."
         box.error = None
         play.description, play.icon = ('Pause', 'pause') if play.value else ('Play', 'play')
-        if play.value and (box.task is None or box.task.done()): box.task = asyncio.get_running_loop().create_task(keep_playing())
+        if play.value and (box.task is None or box.task.done()):
+            box.task = asyncio.get_running_loop().create_task(keep_playing())
         if not play.value and learn.rows: look()
 
     def step(player): return lambda _: attempt(lambda: (hands.step(player), look()))
@@ -293,7 +301,8 @@ WIDE = dict(style=dict(description_width='150px'), layout=dict(width='360px'))
 
 def _rate_slider(player, lr):
     power = math.log10(lr)
-    return w.FloatLogSlider(lr, min=min(-6, math.floor(power)), max=max(-1, math.ceil(power)), step=.05, readout_format='.1e',
+    return w.FloatLogSlider(lr, min=min(-6, math.floor(power)), max=max(-1, math.ceil(power)), step=.05,
+                            readout_format='.1e',
                             description=f'lr {player}', **WIDE)
 
 
@@ -301,12 +310,14 @@ def _state(learn, watch):
     "Where the run stands, a line for each fact."
     moves = ', '.join(f'{p} {n:,}' for p, n in learn.steps.items())
     word = 'too young to say' if watch.verdict == 'young' else watch.verdict
-    return [f'round {learn.rounds:,}, {learn.rounds * learn.dls.train.bs:,} images', f'moves: {moves}', f'samples: {word}',
+    return [f'round {learn.rounds:,}, {learn.rounds * learn.dls.train.bs:,} images', f'moves: {moves}',
+            f'samples: {word}',
             f'variety: {watch.looks[-1]["share"]:.2f} of the real pictures\'', f'(collapsed: under {watch.least:g})']
 
 
 def _html(lines):
     "The same for the live box, the word in colour."
     text = '<br>'.join(lines)
-    for word, colour in dict(collapsed='#c00', varied='#187a2f').items(): text = text.replace(f': {word}', f': <b style="color:{colour}">{word}</b>')
+    for word, colour in dict(collapsed='#c00', varied='#187a2f').items():
+        text = text.replace(f': {word}', f': <b style="color:{colour}">{word}</b>')
     return text

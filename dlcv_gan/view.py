@@ -28,14 +28,18 @@ def _bytes(x) -> np.ndarray: # (n, h, w, 3) uint8
     if isinstance(x, Tensor) and x.is_floating_point(): x = x.float().numpy()
     x = np.asarray(x)
     if x.ndim == 3: x = x[None]
-    if x.ndim != 4: raise ValueError(f'pictures need 4 dimensions, not shape {x.shape}: give floats (n, c, h, w) or bytes (n, h, w, c)')
+    if x.ndim != 4:
+        raise ValueError(f'pictures need 4 dimensions, not shape {x.shape}: give floats (n, c, h, w) or bytes (n, h, '
+                         'w, c)')
     if x.dtype != np.uint8:
         lost, x = np.isnan(x).any(1), x.transpose(0, 2, 3, 1)
         x = ((np.nan_to_num(x).clip(-1, 1) + 1) * 127.5).round().astype(np.uint8)
         if x.shape[-1] == 1: x = x.repeat(3, -1)
         x[lost] = 255, 0, 255
     if x.shape[-1] == 1: x = x.repeat(3, -1)
-    if x.shape[-1] != 3: raise ValueError(f'pictures have 1 or 3 channels, not {x.shape[-1]}: floats are (n, c, h, w), bytes (n, h, w, c)')
+    if x.shape[-1] != 3:
+        raise ValueError(f'pictures have 1 or 3 channels, not {x.shape[-1]}: floats are (n, c, h, w), bytes (n, h, w, '
+                         'c)')
     return x
 
 
@@ -76,7 +80,8 @@ def show_grid(x, # pictures as for `to_grid`, or a finished uint8 sheet (H, W, 3
               nrow: int = 8, # pictures a row
               title: str | None = None, # a line above the sheet
               ax=None, # matplotlib axes to draw on; None makes a figure of exactly the right size
-              scale: int | None = None, # screen pixels per picture pixel; None picks 1..4 so that the sheet is at most about 640 wide
+              # screen pixels per picture pixel; None picks 1..4 so that the sheet is at most about 640 wide
+              scale: int | None = None,
               pad: int = 2, # white pixels between pictures
              ): # the matplotlib axes
     "Show pictures as a sheet with crisp pixels and no axes."
@@ -100,9 +105,12 @@ def save_picture(x, # a matplotlib figure, pictures as for `to_grid`, or a finis
     "Save a figure or pictures as PNG or JPEG, atomically; raises `ValueError` for another suffix."
     path, data = Path(path), io.BytesIO()
     kind = {'.png': 'png', '.jpg': 'jpeg', '.jpeg': 'jpeg'}.get(path.suffix.lower())
-    if kind is None: raise ValueError(f'{path}: no picture format for suffix "{path.suffix}". Name the file .png or .jpg')
+    if kind is None:
+        raise ValueError(f'{path}: no picture format for suffix "{path.suffix}". Name the file .png or .jpg')
     if isinstance(x, Figure): x.savefig(data, format=kind, dpi=dpi, bbox_inches='tight')
-    else: Image.fromarray(as_sheet(x, nrow)).save(data, kind, **({'quality': 95, 'subsampling': 0} if kind == 'jpeg' else {}))
+    else:
+        Image.fromarray(as_sheet(x, nrow)).save(data, kind,
+                                                **({'quality': 95, 'subsampling': 0} if kind == 'jpeg' else {}))
     write_atomic(path, lambda f: f.write(data.getvalue()))
     return path
 
@@ -113,7 +121,8 @@ def reconstructions(x, # originals, as for `to_grid`
                    ) -> np.ndarray: # uint8 sheet (H, W, 3)
     "Pairs of rows: originals above, what came back below."
     x, xhat = _bytes(x), _bytes(xhat)
-    if x.shape != xhat.shape: raise ValueError(f'{x.shape} originals against {xhat.shape} reconstructions: give as many, of the same size')
+    if x.shape != xhat.shape:
+        raise ValueError(f'{x.shape} originals against {xhat.shape} reconstructions: give as many, of the same size')
     blank = np.full_like(x[:1], 255)
     rows = []
     for i in range(0, len(x), nrow):
@@ -169,7 +178,8 @@ def tsne(latents: Tensor, # (n, nz) latents, or any features
     "A flat map of latents that keeps neighbours together, coloured by an attribute."
     from sklearn.manifold import TSNE
     points, labels = torch.as_tensor(latents).detach().float().cpu().flatten(1).numpy(), np.asarray(labels).reshape(-1)
-    if len(points) != len(labels): raise ValueError(f'{len(points)} latents but {len(labels)} labels: give one label a latent')
+    if len(points) != len(labels):
+        raise ValueError(f'{len(points)} latents but {len(labels)} labels: give one label a latent')
     if len(points) < 4: raise ValueError(f'{len(points)} points make no map: give at least 4')
     flat = TSNE(init='pca', perplexity=min(perplexity, (len(points) - 1) / 3), random_state=seed).fit_transform(points)
     kinds = np.unique(labels)
@@ -178,7 +188,8 @@ def tsne(latents: Tensor, # (n, nz) latents, or any features
     for i, kind in enumerate(kinds):
         words = f"{name or 'attribute'}: {'yes' if kind else 'no'}" if binary else str(kind)
         here = labels == kind
-        ax.scatter(*flat[here].T, s=9, alpha=.7, linewidths=0, color=plt.cm.tab10(i % 10), label=f'{words} ({here.sum()})')
+        ax.scatter(*flat[here].T, s=9, alpha=.7, linewidths=0, color=plt.cm.tab10(i % 10),
+                   label=f'{words} ({here.sum()})')
     ax.set(xticks=[], yticks=[], title=f't-SNE of {len(points)} latents' + (f' by {name}' if name else ''))
     ax.legend(markerscale=2, fontsize=8, loc='best')
     plt.close(fig)
@@ -203,7 +214,8 @@ def draw_curves(ax, # matplotlib axes
         name = term if len(players) > 1 else term.split('.', 1)[1]
         colour = plt.cm.tab10(i % 10)
         if window > 1: ax.plot(rows[x], values, color=colour, alpha=.22, lw=.7)
-        ax.plot(rows[x], values.rolling(window, center=True, min_periods=1).mean(), color=colour, lw=1.5, label=name.replace('_', ' '))
+        ax.plot(rows[x], values.rolling(window, center=True, min_periods=1).mean(), color=colour, lw=1.5,
+                label=name.replace('_', ' '))
     ax.set_xlabel(AXES.get(x, f"{x.removeprefix('steps_')} steps"))
     ax.xaxis.set_major_formatter(EngFormatter(sep=''))
     ax.xaxis.set_major_locator(MaxNLocator(5))
@@ -216,7 +228,8 @@ def loss_terms(history: pd.DataFrame, # one row a turn
               ) -> list: # names of columns
     "The columns of a player's loss terms; its notes (scores, ranks) are left out where the history tells them apart."
     terms = history.attrs.get('terms', history.columns)
-    return [c for c in history.columns if c in terms and c.split('.')[0] == player and '.' in c and history[c].notna().any()]
+    return [c for c in history.columns if c in terms and c.split('.')[0] == player and '.' in c
+            and history[c].notna().any()]
 
 
 def curve_panels(history: pd.DataFrame, # one row a turn
@@ -226,7 +239,8 @@ def curve_panels(history: pd.DataFrame, # one row a turn
 
 
 def plot_curves(history: pd.DataFrame, # a learner's history: one row a move
-                panels: list | None = None, # column names for each panel, as [['vae.kl'], ['vae.reconstruction']]; None: one panel a player
+                # column names for each panel, as [['vae.kl'], ['vae.reconstruction']]; None: one panel a player
+                panels: list | None = None,
                 x: str = 'round', # the axis: round, images, seconds or steps_<player>
                 titles: list | None = None, # one a panel; None takes the player's or the term's name
                 ylabel: str = 'loss', # what the values are and their unit, for every panel
@@ -238,7 +252,8 @@ def plot_curves(history: pd.DataFrame, # a learner's history: one row a move
     if not panels: panels = curve_panels(history); titles = titles or [terms[0].split('.')[0] for terms in panels]
     panels = [[p] if isinstance(p, str) else list(p) for p in panels]
     for column in [x, *sum(panels, [])]:
-        if column not in history: raise ValueError(f'no column "{column}" in the history: it has {", ".join(map(str, history.columns))}')
+        if column not in history:
+            raise ValueError(f'no column "{column}" in the history: it has {", ".join(map(str, history.columns))}')
     fig, axs = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3), dpi=80, squeeze=False, layout='constrained')
     for i, (ax, terms) in enumerate(zip(axs[0], panels)):
         draw_curves(ax, history, terms, x, smooth)

@@ -83,7 +83,8 @@ def beside(sheet: np.ndarray, # uint8 (h, w, 3)
     "A sheet with words at its right."
     page, font = Image.new('RGB', (sheet.shape[1] + 440, sheet.shape[0]), 'white'), ImageFont.load_default(14)
     page.paste(Image.fromarray(sheet), (0, 0))
-    for i, line in enumerate(lines): ImageDraw.Draw(page).text((sheet.shape[1] + 24, 8 + 24 * i), line, fill=(40, 40, 40), font=font)
+    for i, line in enumerate(lines):
+        ImageDraw.Draw(page).text((sheet.shape[1] + 24, 8 + 24 * i), line, fill=(40, 40, 40), font=font)
     return np.asarray(page)
 
 

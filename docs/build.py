@@ -18,7 +18,8 @@ from api import read_module  # noqa: E402
 from conf import cfg  # noqa: E402
 
 SOURCES = f"{cfg['git_url']}/blob/{cfg['branch']}"
-# The sidebar: section -> which notebooks belong there, by name; within a section, patterns in this order. What fits nowhere is a start.
+# The sidebar: section -> which notebooks belong there, by name; within a section, patterns in this order. What fits
+# nowhere is a start.
 ROOMS = {'Start here': ['index', 'play', 'demos', 'gallery', r'(?!for_teachers|CONTRIBUTING)\D.*'],
          'Assignments': [r'1.*', r'4[4-7]_.*'], # the lessons, then what each course is handed in
          'Studies': [r'3.*', r'2.*'], # the ledger first
@@ -37,7 +38,8 @@ def doc_links(text: str, targets: dict) -> str:
         full = targets.get(m[1])
         return m[0] if full is None else f'[`{m[1]}`]({full})' if '://' in full else f'{{py:obj}}`{m[1]} <{full}>`'
     parts = re.split(r'(```.*?```|~~~.*?~~~|(?m:^#+ .*$)|\[[^\]]*\]\([^)]*\))', text, flags=re.DOTALL)
-    return ''.join(p if i % 2 else re.sub(r'(?<!`)`([A-Za-z_][\w.]*)(?:\(\))?`(?!`)', link, p) for i, p in enumerate(parts))
+    return ''.join(p if i % 2 else re.sub(r'(?<!`)`([A-Za-z_][\w.]*)(?:\(\))?`(?!`)', link, p)
+                   for i, p in enumerate(parts))
 
 
 def adapt_markdown(text: str, targets: dict) -> str:
@@ -48,7 +50,8 @@ def adapt_markdown(text: str, targets: dict) -> str:
         return f':::{{{kind.lower()}}}\n{body.strip()}\n:::\n'
     text = re.sub(r'(?m)^> ?(?:\*\*|\[!)(?:Note|NOTE|Warning|WARNING|Tip|TIP|Important|IMPORTANT)[.:]?(?:\*\*|\]).*\n?(?:^>.*\n?)*', note, text)
     text = text.replace('](../CONTRIBUTING.md', '](CONTRIBUTING.md').replace('="../docs/_static/', '="_static/')
-    text = re.sub(rf'\]\({re.escape(HOME)}(\w+)\.html', lambda m: f']({m[1]}.{"md" if m[1] in PAGES else "ipynb"}', text)
+    text = re.sub(rf'\]\({re.escape(HOME)}(\w+)\.html', lambda m: f']({m[1]}.{"md" if m[1] in PAGES else "ipynb"}',
+                  text)
     text = re.sub(r'\]\(\.\./([^)\s]+)\)', rf']({SOURCES}/\1)', text)
     return doc_links(text, targets)
 
@@ -64,7 +67,8 @@ def adapt_output(output: dict, widgets: bool) -> dict:
     if 'text/markdown' in data: # Sphinx resolves links in what is written, not in what was printed
         data['text/markdown'] = re.sub(r'\]\((\w+)\.ipynb', r'](\1.html', ''.join(data['text/markdown']))
     if 'text/html' in data:
-        data['text/html'] = re.sub(r'<link[^>]*href=["\']https?:[^>]*>|<script[^>]*src=["\']https?:[^>]*>\s*</script>', '', ''.join(data['text/html']))
+        data['text/html'] = re.sub(r'<link[^>]*href=["\']https?:[^>]*>|<script[^>]*src=["\']https?:[^>]*>\s*</script>',
+                                   '', ''.join(data['text/html']))
     if not widgets and 'application/vnd.jupyter.widget-view+json' in data:
         del data['application/vnd.jupyter.widget-view+json']
         data['text/plain'] = 'Sliders live here: open the notebook (`make lab`).'
@@ -89,14 +93,18 @@ def adapt_code(cell: dict, widgets: bool, fold: bool = False) -> dict | None:
     "A code cell without its directives; None when it is hidden; long exported code folded where the page is no lesson."
     source = ''.join(cell['source'])
     said = {k: v.strip(' :').lower() for k, v in DIRECTIVE.findall(source)}
-    source = '\n'.join(x for x in DIRECTIVE.sub('', source).split('\n') if not re.search(r'#\|\s*hide_line', x)).strip('\n')
+    source = '\n'.join(x for x in DIRECTIVE.sub('', source).split('\n')
+                       if not re.search(r'#\|\s*hide_line', x)).strip('\n')
     if {'hide', 'default_exp'} & said.keys() or not source.strip(): return None
     tags = ['remove-input'] * (said.get('echo') == 'false' or 'hide_input' in said)
     tags += ['remove-output'] * (said.get('output') == 'false' or 'hide_output' in said)
     metadata, lines = {'tags': tags}, source.count('\n') + 1
     if fold and 'export' in said and lines > 40 and not cell['outputs']:
-        metadata = {'tags': [*tags, 'hide-input'], 'mystnb': {'code_prompt_show': f'The source, {lines} lines', 'code_prompt_hide': 'Fold the source'}}
-    return {**cell, 'source': source, 'metadata': metadata, 'outputs': [adapt_output(part, widgets) for o in cell['outputs'] if not is_empty(o) for part in with_still(o)]}
+        metadata = {'tags': [*tags, 'hide-input'], 'mystnb': {'code_prompt_show': f'The source, {lines} lines',
+                                                              'code_prompt_hide': 'Fold the source'}}
+    return {**cell, 'source': source, 'metadata': metadata,
+            'outputs': [adapt_output(part, widgets) for o in cell['outputs'] if not is_empty(o)
+                        for part in with_still(o)]}
 
 
 # ---- figures: what to see, in words
@@ -124,12 +132,15 @@ def with_captions(cell: dict, said, before: str, targets: dict) -> list[dict]:
     "A cell whose pictures have alternative texts and, where `said` has them, captions; one cell for each picture that has its own."
     shown, source = pictures(cell), ''.join(cell['source'])
     if not shown: return [cell]
-    said = said if isinstance(said, list) else [said or ''] if len(shown) == 1 else ['']*(len(shown) - 1) + [said or ''] # one for several stands below the last
+    # one for several stands below the last
+    said = said if isinstance(said, list) else [said or ''] if len(shown) == 1 else ['']*(len(shown) - 1) + [said or '']
     said = said + ['']*(len(shown) - len(said))
     def dressed(outputs, caption, first):
-        words = {'image': {'alt': plain(caption) or described(source, before)}, **({'figure': {'caption': doc_links(caption, targets)}} if caption else {})}
+        words = {'image': {'alt': plain(caption) or described(source, before)},
+                 **({'figure': {'caption': doc_links(caption, targets)}} if caption else {})}
         tags = [*cell['metadata'].get('tags', ()), *([] if first else ['remove-input'])]
-        return {**cell, 'outputs': outputs, 'metadata': {**cell['metadata'], 'tags': tags, 'mystnb': {**cell['metadata'].get('mystnb', {}), **words}}}
+        return {**cell, 'outputs': outputs, 'metadata': {**cell['metadata'], 'tags': tags,
+                                                         'mystnb': {**cell['metadata'].get('mystnb', {}), **words}}}
     if not any(said): return [dressed(cell['outputs'], '', True)]
     parts = [] # a caption belongs to its picture alone, so what was printed beside it stands in a cell of its own
     for o in cell['outputs']:
@@ -154,7 +165,9 @@ def printed_systems(package: Path) -> dict:
     found = {}
     for p in sorted(package.glob('*.py')):
         for n in ast.walk(ast.parse(p.read_text(encoding='utf-8'))):
-            if isinstance(n, ast.Call) and getattr(n.func, 'id', '') == 'System' and all(isinstance(a, ast.Constant) for a in n.args[:3]) and len(n.args) > 2:
+            if isinstance(n, ast.Call) and getattr(n.func, 'id',
+                                                   '') == 'System' and all(isinstance(a, ast.Constant)
+                                                                           for a in n.args[:3]) and len(n.args) > 2:
                 found[n.args[0].value] = (n.args[2].value, p.stem)
     return found
 
@@ -163,23 +176,29 @@ def gallery(chosen: dict, systems: dict, books: dict, figures: dict, titles: dic
     "The gallery's page; its pictures are taken out of the notebooks and laid into `to`/gallery."
     at = {n.partition('_')[2]: n for n in titles} # module -> notebook
     known = [s.strip() for names in chosen for s in names.split(',')]
-    if wrong := [s for s in known if s not in systems]: raise ValueError(f'docs/gallery.toml: no module defines the system {wrong[0]}; there are {", ".join(systems)}')
+    if wrong := [s for s in known if s not in systems]:
+        raise ValueError(f'docs/gallery.toml: no module defines the system {wrong[0]}; there are {", ".join(systems)}')
     (to/'gallery').mkdir(exist_ok=True)
     cards = []
     for names, where in chosen.items():
         book, cell, number = (*where.split('/'), '0')[:3]
         found = [pictures(c) for c in books.get(book, {'cells': []})['cells'] if c.get('id') == cell]
-        if not found or len(found[0]) <= int(number): raise ValueError(f'docs/gallery.toml: {names}: {where} is no figure of a notebook; name another')
+        if not found or len(found[0]) <= int(number):
+            raise ValueError(f'docs/gallery.toml: {names}: {where} is no figure of a notebook; name another')
         kind, data = next((k, d) for k, d in found[0][int(number)]['data'].items() if k.startswith('image/'))
         file = f'gallery/{book}-{cell}-{number}.{kind.removeprefix("image/")}'
         (to/file).write_bytes(base64.b64decode(''.join(data)))
         said = figures.get(book, {}).get(cell, '')
         said = said if isinstance(said, str) else said[int(number)]
         head = ' and '.join(f'**{s}**, {systems[s][0]}' for s in map(str.strip, names.split(',')))
-        cards.append(f'::::{{grid-item}}\n:::{{figure}} {file}\n:alt: {plain(said)}\n:target: {book}.html\n\n{head}. {said} [{titles[book]}]({book}.ipynb)\n:::\n::::\n')
-    rest = [f'{s} ([{systems[s][0]}]({at[systems[s][1]]}.ipynb))' for s in systems if s not in known and systems[s][1] in at]
-    text = ('# Gallery\n\n{.subtitle}\nWhat every system draws, as the notebooks left it: trained on drawn worlds, most of them for minutes on two processor cores. Nothing is picked out, and the failures hang too.\n\n'
-            'A picture leads to the notebook that made it, where you can read why it looks as it does. The reports\' own sizes and lengths need a GPU (`make gpu`).\n\n'
+        cards.append(f'::::{{grid-item}}\n:::{{figure}} {file}\n:alt: {plain(said)}\n:target: {book}.html\n\n{head}. '
+                     f'{said} [{titles[book]}]({book}.ipynb)\n:::\n::::\n')
+    rest = [f'{s} ([{systems[s][0]}]({at[systems[s][1]]}.ipynb))'
+            for s in systems if s not in known and systems[s][1] in at]
+    text = ('# Gallery\n\n{.subtitle}\nWhat every system draws, as the notebooks left it: trained on drawn worlds, '
+            'most of them for minutes on two processor cores. Nothing is picked out, and the failures hang too.\n\n'
+            'A picture leads to the notebook that made it, where you can read why it looks as it does. The reports\' '
+            'own sizes and lengths need a GPU (`make gpu`).\n\n'
             ':::::{grid} 1 1 1 2\n:gutter: 4\n:class-container: gallery\n\n' + '\n'.join(cards) + ':::::\n')
     return text + (f'\nNot shown, because no page trains them yet: {"; ".join(rest)}.\n' if rest else '')
 
@@ -193,23 +212,30 @@ def cell_text(text: str) -> str:
 
 def parameter_table(symbol) -> str:
     "The docments of one signature."
-    rows = [(f'`{p.name}`', p) for p in symbol.parameters] + [('*returns*', p) for p in [symbol.returns] if p and (p.comment or symbol.parameters)]
+    rows = [(f'`{p.name}`', p) for p in symbol.parameters] + [('*returns*', p)
+                                                              for p in [symbol.returns] if p
+                                                              and (p.comment or symbol.parameters)]
     if not any(p.comment for _, p in rows): return ''
     code = lambda x: '`' + x.replace('|', '\\|') + '`' if x else ''
-    return '\n'.join(['', '| Parameter | Type | |', '|:--|:--|:--|'] + [f'| {name} | {code(p.type)} | {cell_text(p.comment)} |' for name, p in rows]) + '\n'
+    return '\n'.join(['', '| Parameter | Type | |', '|:--|:--|:--|'] + [f'| {name} | {code(p.type)} | '
+                                                                        f'{cell_text(p.comment)} |'
+                                                                        for name, p in rows]) + '\n'
 
 
 def card(symbol, targets: dict, depth: int = 0) -> str:
     "One symbol as a Python-domain directive: heading, anchor, signature, docstring, docments, source, members."
     kind = {'classmethod': 'method', 'staticmethod': 'method'}.get(symbol.kind, symbol.kind)
     signature, options = symbol.signature, []
-    if kind == 'data': options, signature = [f':value: {json.dumps(symbol.signature)}'] if len(symbol.signature) < 80 else [], ''
-    if kind == 'property': options, signature = [f':type: {json.dumps(symbol.returns.type)}'] if symbol.returns else [], ''
+    if kind == 'data':
+        options, signature = [f':value: {json.dumps(symbol.signature)}'] if len(symbol.signature) < 80 else [], ''
+    if kind == 'property':
+        options, signature = [f':type: {json.dumps(symbol.returns.type)}'] if symbol.returns else [], ''
     if kind != symbol.kind: options.append(f':{symbol.kind}:')
     fence, members = ':' * (6 - depth), ''.join(card(m, targets, depth + 1) for m in symbol.members)
     bases = [doc_links(f'`{b}`', targets) for b in symbol.bases]
     value = f'```python\n{symbol.name} = {symbol.signature}\n```\n' if kind == 'data' and not options else ''
-    lines = [f'{fence}{{py:{kind}}} {symbol.name if depth == 0 else symbol.name.split(".")[-1]}{signature}', *options, '',
+    lines = [f'{fence}{{py:{kind}}} {symbol.name if depth == 0 else symbol.name.split(".")[-1]}{signature}', *options,
+             '',
              f'[source]({SOURCES}/{symbol.module.replace(".", "/")}.py#L{symbol.line}){{.source}}', '',
              doc_links(symbol.doc, targets), '', value, *([f'*Is a* {", ".join(bases)}.', ''] if bases else []),
              doc_links(parameter_table(symbol), targets), members, fence, '']
@@ -227,7 +253,8 @@ def all_targets(modules: dict) -> dict:
     try:
         from fastai._modidx import d
         base = d['settings']['doc_host'] + d['settings']['doc_baseurl'].rstrip('/')
-        found = {k.rsplit('.', 1)[-1]: f'{base}/{v[0]}' for m in d['syms'].values() for k, v in m.items() if k.rsplit('.', 1)[-1][0].isupper()}
+        found = {k.rsplit('.', 1)[-1]: f'{base}/{v[0]}' for m in d['syms'].values()
+                 for k, v in m.items() if k.rsplit('.', 1)[-1][0].isupper()}
     except (ImportError, KeyError): found = {}
     for symbols in modules.values():
         for s in [x for y in symbols for x in (y, *y.members)]:
@@ -240,13 +267,15 @@ def all_targets(modules: dict) -> dict:
 def markdown_cell(text: str) -> dict: return dict(cell_type='markdown', metadata={}, source=text)
 
 
-def page(nb: dict, targets: dict, symbols: list = (), module: str = '', widgets: bool = False, fold: bool = False, figures: dict | None = None) -> dict:
+def page(nb: dict, targets: dict, symbols: list = (), module: str = '', widgets: bool = False, fold: bool = False,
+         figures: dict | None = None) -> dict:
     "A notebook as the site shows it."
     cells, before = [], ''
     for i, c in enumerate(nb['cells']):
         text = ''.join(c['source'])
         if c['cell_type'] == 'code':
-            if shown := adapt_code(c, widgets, fold): cells += with_captions(shown, (figures or {}).get(c.get('id')), before, targets)
+            if shown := adapt_code(c, widgets, fold):
+                cells += with_captions(shown, (figures or {}).get(c.get('id')), before, targets)
         else:
             before = text
             cells.append({**c, 'source': adapt_markdown(adapt_title(text) if i == 0 else text, targets)})
@@ -269,14 +298,16 @@ def rooms(names: list) -> dict:
 def contents(titles: dict) -> str:
     "The sidebar: one hidden table of contents for each section, notebooks with their numbers; `titles` is page -> title."
     entry = lambda n: 'self' if n == 'index' else f'{n.partition("_")[0]}  {titles[n]} <{n}>' if n[0].isdigit() else f'{titles[n]} <{n}>'
-    return '\n'.join(f'```{{toctree}}\n:hidden:\n:caption: {room}\n\n' + '\n'.join(map(entry, members)) + '\n```\n' for room, members in rooms(titles).items())
+    return '\n'.join(f'```{{toctree}}\n:hidden:\n:caption: {room}\n\n' + '\n'.join(map(entry, members)) + '\n```\n'
+                     for room, members in rooms(titles).items())
 
 
 def write_pages(nbs: Path, package: Path, to: Path) -> list[str]:
     "Every notebook, the gallery and CONTRIBUTING as pages; what is wrong, in words."
     books = {p.stem: json.loads(p.read_text(encoding='utf-8')) for p in sorted(nbs.glob('*.ipynb'))}
     default = re.compile(r'(?m)^\s*#\|\s*default_exp\s+(\S+)')
-    module = {n: m[1] for n, nb in books.items() for c in nb['cells'] if c['cell_type'] == 'code' for m in [default.search(''.join(c['source']))] if m}
+    module = {n: m[1] for n, nb in books.items() for c in nb['cells'] if c['cell_type'] == 'code'
+              for m in [default.search(''.join(c['source']))] if m}
     symbols = {n: read_module(package/f'{m}.py') for n, m in module.items() if (package/f'{m}.py').exists()}
     targets = all_targets(symbols)
     vendor_mathjax()
@@ -287,14 +318,18 @@ def write_pages(nbs: Path, package: Path, to: Path) -> list[str]:
     titles = {n: re.match(r'#?\s*(.*)', ''.join(nb['cells'][0]['source']))[1] for n, nb in books.items()}
     if (ROOT/'CONTRIBUTING.md').exists():
         text = re.sub(r'\]\(nbs/(\w+\.ipynb)', r'](\1', (ROOT/'CONTRIBUTING.md').read_text(encoding='utf-8'))
-        (to/'CONTRIBUTING.md').write_text(re.sub(r'\]\((?!\w+:|#|\w+\.ipynb)([^)\s]+)\)', rf']({SOURCES}/\1)', text), encoding='utf-8')
+        (to/'CONTRIBUTING.md').write_text(re.sub(r'\]\((?!\w+:|#|\w+\.ipynb)([^)\s]+)\)', rf']({SOURCES}/\1)', text),
+                                          encoding='utf-8')
         titles['CONTRIBUTING'] = 'Contributing'
     figures, chosen = (tomllib.loads((DOCS/f'{x}.toml').read_text(encoding='utf-8')) for x in ('figures', 'gallery'))
-    if chosen := {names: where for names, where in chosen.items() if where.split('/')[0] in books}: # a copy may hold some notebooks only
-        (to/'gallery.md').write_text(gallery(chosen, printed_systems(package), books, figures, titles, to), encoding='utf-8')
+    # a copy may hold some notebooks only
+    if chosen := {names: where for names, where in chosen.items() if where.split('/')[0] in books}:
+        (to/'gallery.md').write_text(gallery(chosen, printed_systems(package), books, figures, titles, to),
+                                     encoding='utf-8')
         titles['gallery'] = 'Gallery'
     for name, nb in books.items():
-        nb = page(nb, targets, symbols.get(name, []), f"{package.name}.{module.get(name)}", widgets, name[0] in '034', figures.get(name))
+        nb = page(nb, targets, symbols.get(name, []), f"{package.name}.{module.get(name)}", widgets, name[0] in '034',
+                  figures.get(name))
         if name == 'index': nb['cells'].append(markdown_cell(contents(titles)))
         (to/f'{name}.ipynb').write_text(json.dumps(nb), encoding='utf-8')
     return lost_captions(books, figures)
@@ -302,7 +337,8 @@ def write_pages(nbs: Path, package: Path, to: Path) -> list[str]:
 
 # ---- what a browser needs, served by us
 
-PACKED = {'mathjax@3': r'package/es5/((?:startup|core|input/tex|output/chtml|output/chtml/fonts/tex|a11y/assistive-mml)\.js|output/chtml/fonts/woff-v2/.*|input/tex/extensions/.*)', # -> mathjax/
+# -> mathjax/
+PACKED = {'mathjax@3': r'package/es5/((?:startup|core|input/tex|output/chtml|output/chtml/fonts/tex|a11y/assistive-mml)\.js|output/chtml/fonts/woff-v2/.*|input/tex/extensions/.*)',
           'requirejs@2': r'package/(require\.js)',
           '@jupyter-widgets/html-manager@1': r'package/dist/(embed-amd\.js|\w+\.woff2)',
           'onnxruntime-web@1': r'package/dist/(ort\.wasm\.min\.mjs|ort-wasm-simd-threaded\.(?:mjs|wasm))'} # -> ort/
@@ -312,10 +348,14 @@ def vendor(package: str, marker: str, to: Path) -> bool:
     "Files of an npm package, packed once into the ignored cache; False, said aloud, where npm cannot."
     if (to/marker).exists(): return True
     with tempfile.TemporaryDirectory() as tmp:
-        try: subprocess.run(['npm', 'pack', '--silent', package], cwd=tmp, check=True, capture_output=True, text=True, timeout=300)
+        try:
+            subprocess.run(['npm', 'pack', '--silent', package], cwd=tmp, check=True, capture_output=True, text=True,
+                           timeout=300)
         except (OSError, subprocess.SubprocessError) as e:
-            why = 'there is no npm here' if isinstance(e, FileNotFoundError) else f'npm failed: {(getattr(e, "stderr", "") or str(e)).strip()[-200:]}'
-            print(f'docs: no {package} ({why}). Install Node.js with npm, or let npm reach its registry, and build again.')
+            why = 'there is no npm here' if isinstance(e,
+                                                       FileNotFoundError) else f'npm failed: {(getattr(e, "stderr", "") or str(e)).strip()[-200:]}'
+            print(f'docs: no {package} ({why}). Install Node.js with npm, or let npm reach its registry, and build '
+                  'again.')
             return False
         with tarfile.open(next(Path(tmp).glob('*.tgz'))) as archive:
             for m in archive.getmembers():
@@ -334,7 +374,9 @@ def vendor_mathjax() -> bool:
 
 def vendor_widgets() -> bool:
     "The widget manager and what loads it; without it pages say where the sliders are."
-    if vendor('requirejs@2', 'require.js', VENDOR) and vendor('@jupyter-widgets/html-manager@1', 'embed-amd.js', VENDOR): return True
+    if vendor('requirejs@2', 'require.js', VENDOR) and vendor('@jupyter-widgets/html-manager@1', 'embed-amd.js',
+                                                              VENDOR):
+        return True
     print('docs: sliders will be named, not shown.')
     return False
 
@@ -343,7 +385,8 @@ def vendor_demos() -> bool:
     "What runs nets in the page, and how large each demo is to open, packed as a server sends it; without it the demos' boxes say what is missing."
     found = vendor('onnxruntime-web@1', 'ort-wasm-simd-threaded.wasm', VENDOR/'ort')
     if not found: print('docs: demos will say that their runtime is missing.')
-    models, packed = DOCS/'_static'/'demos'/'models', lambda *files: sum(len(gzip.compress(p.read_bytes(), 6)) for p in files)
+    models, packed = DOCS/'_static'/'demos'/'models', lambda *files: sum(len(gzip.compress(p.read_bytes(), 6))
+                                                                         for p in files)
     sizes = {'ort': packed(*(VENDOR/'ort').iterdir())} if found else {}
     for about in sorted(models.glob('*.json')):
         parts = json.loads(about.read_text(encoding='utf-8')).get('parts', {}).values()
@@ -368,7 +411,8 @@ class Links(HTMLParser):
         self.ids |= {a[k] for k in ('id', 'name') if k in a}
         self.in_script = tag == 'script' and 'json' not in a.get('type', '')
         fetched = [a.get(k, '') for k in ('src', 'srcset', 'data', 'poster') if k in a and tag != 'a']
-        if tag == 'link' and not {'canonical', 'next', 'prev', 'index', 'search'} & set(a.get('rel', '').split()): fetched.append(a.get('href', ''))
+        if tag == 'link' and not {'canonical', 'next', 'prev', 'index', 'search'} & set(a.get('rel', '').split()):
+            fetched.append(a.get('href', ''))
         fetched += re.findall(r'url\(["\']?([^)"\']+)', a.get('style', ''))
         self.requests |= {x for x in fetched if x}
         self.links |= {a['href']} if tag in ('a', 'link', 'area') and 'href' in a else set()
@@ -417,9 +461,11 @@ def build(nbs: Path, package: Path, out: Path) -> list[str]:
     pages, html, warnings = out/'pages', out/'html', out/'warnings.txt'
     lost = write_pages(nbs, package, pages)
     shutil.rmtree(html, ignore_errors=True)
-    if sphinx(['-q', '-E', '-b', 'html', '-c', str(DOCS), '-d', str(out/'doctrees'), '-w', str(warnings), str(pages), str(html)]):
+    if sphinx(['-q', '-E', '-b', 'html', '-c', str(DOCS), '-d', str(out/'doctrees'), '-w', str(warnings), str(pages),
+               str(html)]):
         return ['Sphinx failed: see above']
-    said = [x.replace(str(pages), 'nbs') for x in warnings.read_text(encoding='utf-8').splitlines() if x.startswith(str(pages))]
+    said = [x.replace(str(pages), 'nbs') for x in warnings.read_text(encoding='utf-8').splitlines()
+            if x.startswith(str(pages))]
     return lost + said + broken_links(html) + foreign_requests(html)
 
 
@@ -427,7 +473,8 @@ def main() -> int:
     "Build, list what is wrong, say where the site is."
     start, wrong, html = time.time(), build(ROOT/'nbs', ROOT/cfg['lib_path'], BUILD), BUILD/'html'
     size = sum(p.stat().st_size for p in html.rglob('*') if p.is_file()) / 1e6
-    print('\n'.join(wrong + [f'{len(list(html.glob("*.html")))} pages, {size:.1f} MB, {time.time() - start:.0f} s, {len(wrong)} faults: {html/"index.html"}']))
+    print('\n'.join(wrong + [f'{len(list(html.glob("*.html")))} pages, {size:.1f} MB, {time.time() - start:.0f} s, '
+                             f'{len(wrong)} faults: {html/"index.html"}']))
     return bool(wrong)
 
 

@@ -20,14 +20,19 @@ nb_execution_mode = 'off'
 nb_merge_streams = True
 nb_render_markdown_format = 'gfm' # printed tables
 nb_number_source_lines = False
-nb_ipywidgets_js = {} # house.js fetches the manager when a reader asks for the sliders: 3.6 MB that most pages' readers do not want
-myst_enable_extensions = ['dollarmath', 'amsmath', 'colon_fence', 'attrs_block', 'attrs_inline', 'html_image', 'deflist']
+# house.js fetches the manager when a reader asks for the sliders: 3.6 MB that most pages' readers do not want
+nb_ipywidgets_js = {}
+myst_enable_extensions = ['dollarmath', 'amsmath', 'colon_fence', 'attrs_block', 'attrs_inline', 'html_image',
+                          'deflist']
 myst_heading_anchors = 4
 suppress_warnings = ['myst.header', 'mystnb.unknown_mime_type']
 
-# MathJax from the site itself, never from a CDN, and only on pages that hold maths; without it the TeX is shown, legibly.
-mathjax_path = 'mathjax/startup.js' if (Path(__file__).parent/'_build'/'vendor'/'mathjax'/'startup.js').exists() else 'maths-as-text.js'
-mathjax3_config = {'loader': {'load': ['input/tex', 'output/chtml', 'a11y/assistive-mml']}, # without its menu, which is half of it
+# MathJax from the site itself, never from a CDN, and only on pages that hold maths; without it the TeX is shown,
+# legibly.
+mathjax_path = 'mathjax/startup.js' if (Path(__file__).parent/'_build'/'vendor'/'mathjax'
+                                        /'startup.js').exists() else 'maths-as-text.js'
+# without its menu, which is half of it
+mathjax3_config = {'loader': {'load': ['input/tex', 'output/chtml', 'a11y/assistive-mml']},
                    'chtml': {'displayAlign': 'center'}}
 
 add_module_names = False
@@ -42,9 +47,11 @@ html_show_sourcelink = False
 html_copy_source = False
 html_sidebars = {'**': ['rooms.html']}
 html_theme_options = dict(
-    logo=dict(text=project, image_light='_static/two-players.svg', image_dark='_static/two-players.svg', alt_text=''), navbar_center=[], navbar_end=['theme-switcher', 'navbar-icon-links'], navbar_persistent=['search-button'],
+    logo=dict(text=project, image_light='_static/two-players.svg', image_dark='_static/two-players.svg', alt_text=''),
+    navbar_center=[], navbar_end=['theme-switcher', 'navbar-icon-links'], navbar_persistent=['search-button'],
     icon_links=[dict(name='Repository', url=cfg['git_url'], icon='fa-brands fa-github')],
-    show_toc_level=2, navigation_with_keys=False, footer_start=['copyright'], footer_end=[], pygments_light_style='a11y-high-contrast-light', pygments_dark_style='a11y-high-contrast-dark',
+    show_toc_level=2, navigation_with_keys=False, footer_start=['copyright'], footer_end=[],
+    pygments_light_style='a11y-high-contrast-light', pygments_dark_style='a11y-high-contrast-dark',
     secondary_sidebar_items={'**': ['page-toc'], 'index': [], 'gallery': [], 'demos': []}, show_prev_next=True)
 html_context = dict(default_mode='auto')
 
@@ -54,10 +61,12 @@ def polish(app, pagename, templatename, context, doctree):
     if not context.get('body'): return
     files = {Path(name).name: Path(app.srcdir)/src for src, name in app.builder.images.items()}
     def picture(m):
-        with Image.open(files[m[1]]) as image: return f'<img loading="lazy" width="{image.width}" height="{image.height}" {m[0][5:]}'
+        with Image.open(files[m[1]]) as image:
+            return f'<img loading="lazy" width="{image.width}" height="{image.height}" {m[0][5:]}'
     body = re.sub(r'<img (?![^>]* width=)[^>]*src="_images/([^"]+)"', picture, context['body'])
     # a long signature is a `dl` of `dd` without any `dt`: no list, says HTML
-    context['body'] = re.sub(r'(<span class="sig-paren">\(</span>)\s*<dl>(.*?)</dl>', lambda m: m[1] + '<div class="sig-lines">' +
+    context['body'] = re.sub(r'(<span class="sig-paren">\(</span>)\s*<dl>(.*?)</dl>',
+                             lambda m: m[1] + '<div class="sig-lines">' +
                              m[2].replace('<dd>', '<div>').replace('</dd>', '</div>') + '</div>', body, flags=re.DOTALL)
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+         '--disable-background-networking',
          '--disable-component-update', '--disable-sync']
 
 
@@ -32,7 +33,8 @@ def browser():
     "The Chromium found here, with a new profile; a test without one is skipped."
     sync_api = pytest.importorskip('playwright.sync_api')
     with sync_api.sync_playwright() as p:
-        if not (found := executable(p)): pytest.skip('no Chromium: `apt-get install chromium`, or `playwright install chromium`')
+        if not (found := executable(p)):
+            pytest.skip('no Chromium: `apt-get install chromium`, or `playwright install chromium`')
         chromium = p.chromium.launch(executable_path=found, args=FLAGS)
         try: yield chromium
         finally: chromium.close()

@@ -71,14 +71,18 @@ def read_function(f, module: str, marks, owner='', kind='') -> Symbol:
     given, defaults = a.posonlyargs + a.args, [None] * (len(a.posonlyargs + a.args) - len(a.defaults)) + a.defaults
     rows = [(x, d, '') for x, d in zip(given, defaults)]
     if owner and kind != 'staticmethod': rows = rows[1:]
-    rows += [(a.vararg, None, '*')] * bool(a.vararg) + [(x, d, '') for x, d in zip(a.kwonlyargs, a.kw_defaults)] + [(a.kwarg, None, '**')] * bool(a.kwarg)
+    rows += [(a.vararg, None, '*')] * bool(a.vararg) + [(x, d, '')
+                                                        for x, d in zip(a.kwonlyargs,
+                                                                        a.kw_defaults)] + [(a.kwarg, None, '**')] * bool(a.kwarg)
     taken = f.returns.end_lineno if f.returns else 0
-    parameters = [Parameter(star + x.arg, text(x.annotation), text(d), comment_of(x, *marks, taken)) for x, d, star in rows]
+    parameters = [Parameter(star + x.arg, text(x.annotation), text(d), comment_of(x, *marks, taken))
+                  for x, d, star in rows]
     shown = [p.name + (f': {p.type}' if p.type else '') + (f' = {p.default}' if p.default else '') for p in parameters]
     if a.kwonlyargs and not a.vararg: shown.insert(len(shown) - len(a.kwonlyargs) - bool(a.kwarg), '*')
     signature = f"({', '.join(shown)})" + (f' -> {text(f.returns)}' if f.returns else '')
     back = returned(f, marks) if f.returns else None
-    return Symbol(f'{owner}.{f.name}' if owner else f.name, kind or 'function', module, f.lineno, signature, ast.get_docstring(f) or '', parameters, back)
+    return Symbol(f'{owner}.{f.name}' if owner else f.name, kind or 'function', module, f.lineno, signature,
+                  ast.get_docstring(f) or '', parameters, back)
 
 
 def read_class(c, module: str, marks) -> Symbol:
@@ -87,17 +91,20 @@ def read_class(c, module: str, marks) -> Symbol:
     members, init = [], None
     for f in c.body:
         if not isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef)): continue
-        kind = next((k for d in f.decorator_list for k in ('property', 'classmethod', 'staticmethod') if text(d).endswith(k)), 'method')
+        kind = next((k for d in f.decorator_list for k in ('property', 'classmethod', 'staticmethod')
+                     if text(d).endswith(k)), 'method')
         if f.name == '__init__': init = read_function(f, module, marks, c.name, kind)
         elif not f.name.startswith('_') and not any('setter' in text(d) for d in f.decorator_list):
             members.append(read_function(f, module, marks, c.name, kind))
     if 'dataclass' in decorators and init is None:
         fields = [Parameter(n.target.id, text(n.annotation), text(n.value), comment_of(n, *marks)) for n in c.body
                   if isinstance(n, ast.AnnAssign) and not n.target.id.startswith('_')]
-        shown = ', '.join(p.name + (f': {p.type}' if p.type else '') + (f' = {p.default}' if p.default else '') for p in fields)
+        shown = ', '.join(p.name + (f': {p.type}' if p.type else '') + (f' = {p.default}' if p.default else '')
+                          for p in fields)
         init = Symbol('__init__', 'method', module, c.lineno, f'({shown})', '', fields)
     doc = ast.get_docstring(c) or (init.doc if init else '')
-    return Symbol(c.name, 'class', module, c.lineno, init.signature if init else '', doc, init.parameters if init else [],
+    return Symbol(c.name, 'class', module, c.lineno, init.signature if init else '', doc,
+                  init.parameters if init else [],
                   bases=[text(b) for b in c.bases], members=members)
 
 
@@ -117,7 +124,8 @@ def read_module(path: Path) -> list[Symbol]:
         if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)):
             patched = any(text(d).split('(')[0] == 'patch' for d in n.decorator_list)
             owner = text(n.args.args[0].annotation) if patched else ''
-            if patched and owner in found and not n.name.startswith('_'): found[owner].members.append(read_function(n, module, marks, owner, 'method'))
+            if patched and owner in found and not n.name.startswith('_'):
+                found[owner].members.append(read_function(n, module, marks, owner, 'method'))
             elif n.name in names: found[n.name] = read_function(n, module, marks)
         elif isinstance(n, ast.ClassDef) and n.name in names: found[n.name] = read_class(n, module, marks)
         elif isinstance(n, (ast.Assign, ast.AnnAssign)):

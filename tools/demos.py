@@ -15,7 +15,8 @@ RUNS, SITE = ROOT/'demos', ROOT/'docs'/'_static'/'demos'/'models'
 RECIPES = tomllib.loads((ROOT/'docs'/'demos.toml').read_text(encoding='utf-8'))
 
 
-def command(*words): subprocess.run([sys.executable, '-m', 'dlcv_gan.cli.command', *map(str, words)], check=True, cwd=ROOT)
+def command(*words):
+    subprocess.run([sys.executable, '-m', 'dlcv_gan.cli.command', *map(str, words)], check=True, cwd=ROOT)
 
 
 @cache
@@ -31,15 +32,18 @@ def train(name: str):
     recipe, run = RECIPES['models'][name], RUNS/name
     if (run/'weights.safetensors').exists(): return print(f'{name}: trained')
     system, *flags = shlex.split(recipe['train'])
-    command('train', *(['--out', run, '--resume'] if (run/'settings.json').exists() else [system, '--data', world(recipe['data']), '--out', run, *flags]))
+    command('train', *(['--out', run, '--resume'] if (run/'settings.json').exists()
+                       else [system, '--data', world(recipe['data']), '--out', run, *flags]))
 
 
 def export(name: str):
     "A finished run as files of the site, with what its demo needs beside the nets."
     from dlcv_gan.cli.export import export_run
     run = RUNS/name
-    if not (run/'weights.safetensors').exists(): raise SystemExit(f'{name} is not trained; first run: python tools/demos.py train {name}')
-    said = export_run(run, SITE, name, only=RECIPES['models'][name].get('parts'), train=RECIPES['models'][name]['train'], **EXTRAS.get(name.split('-')[0], lambda run: {})(run))
+    if not (run/'weights.safetensors').exists():
+        raise SystemExit(f'{name} is not trained; first run: python tools/demos.py train {name}')
+    said = export_run(run, SITE, name, only=RECIPES['models'][name].get('parts'),
+                      train=RECIPES['models'][name]['train'], **EXTRAS.get(name.split('-')[0], lambda run: {})(run))
     print(f"{name}: {said['bytes']/1e6:.2f} MB, {said['parity']:.0e} from PyTorch")
 
 
@@ -91,7 +95,8 @@ def sheet(name: str, images, **about):
     from dlcv_gan.files import write_atomic
     from dlcv_gan.view import save_picture, to_grid
     save_picture(to_grid(images, 8, 0), SITE/f'{name}-real.png')
-    write_atomic(SITE/f'{name}-real.json', lambda f: f.write(json.dumps(dict(size=images.shape[1], count=len(images), columns=8, **about)).encode()))
+    write_atomic(SITE/f'{name}-real.json', lambda f: f.write(json.dumps(dict(size=images.shape[1], count=len(images),
+                                                                             columns=8, **about)).encode()))
 
 
 if __name__ == '__main__':
@@ -99,6 +104,7 @@ if __name__ == '__main__':
     p.add_argument('what', choices=['train', 'export'])
     p.add_argument('names', nargs='*', metavar='NAME', help='models of docs/demos.toml (default: all)')
     args = p.parse_args()
-    if unknown := [n for n in args.names if n not in RECIPES['models']]: p.error(f'docs/demos.toml has no model {unknown[0]}; there are {", ".join(RECIPES["models"])}')
+    if unknown := [n for n in args.names if n not in RECIPES['models']]:
+        p.error(f'docs/demos.toml has no model {unknown[0]}; there are {", ".join(RECIPES["models"])}')
     for name in args.names or RECIPES['models']: globals()[args.what](name)
     if args.what == 'export': sprites()

@@ -20,13 +20,16 @@ STATIC = Path(__file__).resolve().parents[1]/'docs'/'_static'
 def frames_of(run: Path, n: int) -> list[np.ndarray]:
     "The first `n` pictures of each frame that a run's checkpoint keeps, as one row."
     file = run/'checkpoint.pth'
-    if not file.exists(): raise FileNotFoundError(f'{file} is missing: name the folder of a run that `dlcv_gan train` or a hand-in made')
+    if not file.exists():
+        raise FileNotFoundError(f'{file} is missing: name the folder of a run that `dlcv_gan train` or a hand-in made')
     film = torch.load(file, map_location='cpu', weights_only=True)['callbacks'].get('film')
-    if not film or not film['frames']: raise ValueError(f'{file} keeps no film: train the run with `dlcv_gan train`, which does')
+    if not film or not film['frames']:
+        raise ValueError(f'{file} keeps no film: train the run with `dlcv_gan train`, which does')
     rows = [f.numpy() for f in film['frames']]
     gap = 2
     side = (rows[0].shape[0] - gap)//2 # sheets of two rows, with a gap around every picture
-    if rows[0].shape[1] < n*side + gap: raise ValueError(f'{file}: a frame holds fewer than {n} pictures a row; ask for fewer with --pictures')
+    if rows[0].shape[1] < n*side + gap:
+        raise ValueError(f'{file}: a frame holds fewer than {n} pictures a row; ask for fewer with --pictures')
     return [f[:side + gap, :n*side + gap] for f in rows]
 
 
@@ -40,7 +43,9 @@ def shoot(runs: list, # folders of runs, one row each
     "Write the film and its last frame, whole or not at all."
     if out.suffix != '.webp': raise ValueError(f'{out}: name the film .webp')
     rows = [frames_of(Path(r), pictures) for r in runs]
-    if len({r[0].shape for r in rows}) > 1: raise ValueError(f'the runs show pictures of different sizes: {[r[0].shape for r in rows]}; take runs of one --size')
+    if len({r[0].shape for r in rows}) > 1:
+        raise ValueError(f'the runs show pictures of different sizes: {[r[0].shape for r in rows]}; take runs of one '
+                         '--size')
     sheets = []
     for t in np.linspace(0, 1, frames)**1.5:
         sheet = np.concatenate([r[round(t*(len(r) - 1))] for r in rows])
@@ -48,7 +53,8 @@ def shoot(runs: list, # folders of runs, one row each
         bar[1:5, :round(t*sheet.shape[1])] = (109, 63, 192) # how far the training is, in the colour of the site
         sheets.append(Image.fromarray(np.concatenate([sheet, bar])))
     still = out.with_stem(out.stem + '-still')
-    for path, kind in ((out, dict(save_all=True, append_images=sheets[1:], loop=0, duration=[round(1000/fps)]*(frames - 1) + [3000])), (still, {})):
+    for path, kind in ((out, dict(save_all=True, append_images=sheets[1:], loop=0,
+                                  duration=[round(1000/fps)]*(frames - 1) + [3000])), (still, {})):
         data = io.BytesIO()
         (sheets[-1] if path == still else sheets[0]).save(data, 'WEBP', quality=quality, method=6, **kind)
         write_atomic(path, lambda f: f.write(data.getvalue()))

@@ -17,7 +17,8 @@ NBS = ROOT/'nbs'
 
 def fingerprint(nb) -> str:
     "A hash of every code cell, in order: what the outputs below them must have been made by."
-    return hashlib.sha256('\0'.join(c['source'] for c in nb['cells'] if c['cell_type'] == 'code').encode()).hexdigest()[:16]
+    return hashlib.sha256('\0'.join(c['source'] for c in nb['cells']
+                                    if c['cell_type'] == 'code').encode()).hexdigest()[:16]
 
 
 def save(nb, path: Path):
@@ -41,7 +42,8 @@ def slim(nb, limit: int = 60_000, quality: int = 88):
             break
 
 
-# Run after a notebook's last cell and then taken out again: what its kernel held at most, in units of 1024 bytes (bytes on macOS).
+# Run after a notebook's last cell and then taken out again: what its kernel held at most, in units of 1024 bytes (bytes
+# on macOS).
 PEAK = "import resource as _resource\nprint(_resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss)"
 
 
@@ -57,27 +59,33 @@ def run(path: Path):
     nb, start = nbformat.read(path, as_version=4), time.time()
     for c in nb.cells:
         if c.cell_type == 'code': c.outputs, c.execution_count = [], None
-    nb.cells.append(nbformat.v4.new_code_cell(PEAK, metadata=dict(tags=['raises-exception']))) # not every system has `resource`
+    # not every system has `resource`
+    nb.cells.append(nbformat.v4.new_code_cell(PEAK, metadata=dict(tags=['raises-exception'])))
     NotebookClient(nb, timeout=3600, kernel_name='python3', resources={'metadata': {'path': str(NBS)}},
                    store_widget_state=True).execute()
     memory = megabytes(nb.cells.pop())
     slim(nb)
     if len(json.dumps(nb)) > 950_000: slim(nb, 20_000, quality=70)
-    nb.metadata['executed'] = dict(code=fingerprint(nb), scale=os.environ.get('DLCV_GAN_SCALE', 'laptop'), seconds=round(time.time() - start),
+    nb.metadata['executed'] = dict(code=fingerprint(nb), scale=os.environ.get('DLCV_GAN_SCALE', 'laptop'),
+                                   seconds=round(time.time() - start),
                                    **(dict(megabytes=memory) if memory else {}))
     save(nb, path)
     subprocess.run(['nbdev_clean', '--fname', str(path)], check=True, cwd=ROOT)
-    print(f"{path.name}: {nb.metadata['executed']['seconds']} s, {memory or '?'} MB of memory, {path.stat().st_size / 1e3:.0f} kB", flush=True)
+    print(f"{path.name}: {nb.metadata['executed']['seconds']} s, {memory or '?'} MB of memory, "
+          f"{path.stat().st_size / 1e3:.0f} kB", flush=True)
 
 
 def faults(path: Path) -> list[str]:
     "What is wrong with a committed notebook, in words; empty when nothing is."
     nb = nbformat.read(path, as_version=4)
     stamp, name = nb.metadata.get('executed'), path.name
-    errors = [f'{name}: cell {i} holds an error' for i, c in enumerate(nb.cells) for o in c.get('outputs', []) if o.output_type == 'error']
+    errors = [f'{name}: cell {i} holds an error' for i, c in enumerate(nb.cells)
+              for o in c.get('outputs', []) if o.output_type == 'error']
     if not stamp: return errors + [f'{name}: never executed as a whole; run `make notebooks NB={path.stem}`']
-    if stamp['code'] != fingerprint(nb): errors.append(f'{name}: its code changed after its outputs were made; run `make notebooks NB={path.stem}`')
-    if stamp['scale'] == 'smoke': errors.append(f'{name}: committed at smoke scale; run `make notebooks NB={path.stem}`')
+    if stamp['code'] != fingerprint(nb):
+        errors.append(f'{name}: its code changed after its outputs were made; run `make notebooks NB={path.stem}`')
+    if stamp['scale'] == 'smoke':
+        errors.append(f'{name}: committed at smoke scale; run `make notebooks NB={path.stem}`')
     if path.stat().st_size > 1_000_000: errors.append(f'{name}: {path.stat().st_size / 1e6:.1f} MB, over 1 MB')
     return errors
 

@@ -30,7 +30,8 @@ from ..nets import (DCGANDiscriminator, DCGANGenerator, R1Discriminator, R1Gener
                            ToyGenerator)
 
 # %% ../../nbs/command/bench.ipynb #24353307
-NETS = {'R0.DCGAN': (DCGANGenerator, DCGANDiscriminator), 'R1.GAN': (R1Generator, R1Discriminator)} # what is raced, 64x64 at the printed widths
+# what is raced, 64x64 at the printed widths
+NETS = {'R0.DCGAN': (DCGANGenerator, DCGANDiscriminator), 'R1.GAN': (R1Generator, R1Discriminator)}
 
 
 def build_nets(name: str, # a key of `NETS`
@@ -194,11 +195,13 @@ def contender(kind: str, # 'learner', 'bare', 'plain' or 'fastai'
     generator, discriminator = build_nets(name, width, size)
     batches = Batches(random_pictures(32 * bs, size), bs=bs, device=device)
     if kind == 'learner':
-        return Fitted(GameLearner(DataLoaders(batches, device=device), GAN(generator, discriminator, non_saturating), DG(1, 1), lr=2e-4), device)
+        return Fitted(GameLearner(DataLoaders(batches, device=device), GAN(generator, discriminator, non_saturating),
+                                  DG(1, 1), lr=2e-4), device)
     from fastai.vision.gan import FixedGANSwitcher, GANLearner # late: it pulls in all of fastai.vision
     loaders = DataLoaders(Pairs(batches, generator.nz), DataLoader([], bs=1), device=device)
     generator_loss = lambda fake_score, fake, real: non_saturating.generator(fake_score)
-    learn = GANLearner(loaders, generator.to(device), discriminator.to(device), generator_loss, non_saturating.discriminator,
+    learn = GANLearner(loaders, generator.to(device), discriminator.to(device), generator_loss,
+                       non_saturating.discriminator,
                        switcher=FixedGANSwitcher(1, 1), switch_eval=False, lr=2e-4)
     return Fitted(learn, device)
 
@@ -247,7 +250,8 @@ def memory_growth(rounds: int = 1000, # how many are watched
     torch.set_num_threads(1) # tiny nets: threads would only wait for each other
     points = Batches(torch.randn(512, 2), bs=16, device=device)
     learn = GameLearner(DataLoaders(points, device=device), GAN(ToyGenerator(16, 32), ToyDiscriminator(32)), DG(1, 1))
-    used = lambda: (gc.collect(), torch.cuda.memory_allocated(device) / 1e6 if device.type == 'cuda' else resident()[0])[1]
+    used = lambda: (gc.collect(), torch.cuda.memory_allocated(device) / 1e6 if device.type == 'cuda'
+                    else resident()[0])[1]
     with learn.no_bar(), learn.no_logging():
         learn.fit_rounds(settle)
         before = used()
@@ -263,7 +267,9 @@ def in_fresh_process(function: str, # name of a function of this module
     "Call a function of this module in a new Python process."
     code = f'import json, sys; from dlcv_gan.cli import bench; print(json.dumps(bench.{function}(**json.loads(sys.argv[1]))))'
     run = subprocess.run([sys.executable, '-c', code, json.dumps(kwargs)], capture_output=True, text=True)
-    if run.returncode: raise RuntimeError(f'measuring {function}({kwargs}) in a process of its own failed (exit code {run.returncode}): {(run.stderr.strip().splitlines() or ["it was killed"])[-1]}')
+    if run.returncode:
+        raise RuntimeError(f'measuring {function}({kwargs}) in a process of its own failed (exit code '
+                           f'{run.returncode}): {(run.stderr.strip().splitlines() or ["it was killed"])[-1]}')
     return json.loads(run.stdout.splitlines()[-1])
 
 # %% ../../nbs/command/bench.ipynb #46a47101
@@ -273,11 +279,14 @@ KINDS = ('learner', 'bare', 'plain', 'fastai')
 def machine(device: torch.device, # where was measured
            ) -> dict: # plain values
     "Where this was measured: numbers of different machines are not comparable."
-    names = [line.split(':', 1)[1].strip() for line in (Path('/proc/cpuinfo').read_text().splitlines() if Path('/proc/cpuinfo').exists() else [])
+    names = [line.split(':', 1)[1].strip() for line in (Path('/proc/cpuinfo').read_text().splitlines()
+                                                        if Path('/proc/cpuinfo').exists() else [])
              if line.startswith('model name')]
-    hardware = torch.cuda.get_device_name(device) if device.type == 'cuda' else (names or [platform.processor() or platform.machine()])[0]
+    hardware = torch.cuda.get_device_name(device) if device.type == 'cuda' else (names
+                                                                                 or [platform.processor() or platform.machine()])[0]
     dtype = fast_dtype(device)
-    return dict(device=str(device), hardware=hardware, threads=torch.get_num_threads(), torch=torch.__version__, precision='fp32' if dtype is None else 'bf16',
+    return dict(device=str(device), hardware=hardware, threads=torch.get_num_threads(), torch=torch.__version__,
+                precision='fp32' if dtype is None else 'bf16',
                 load=os.getloadavg()[0] if hasattr(os, 'getloadavg') else None)
 
 
@@ -292,19 +301,22 @@ class Bench:
     def table(self) -> pd.DataFrame: # nets, bs, contender, images_per_second (median), lowest, highest, peak_mb
         "One row a contender."
         by = ['nets', 'bs', 'contender']
-        speed = self.laps.groupby(by, sort=False).images_per_second.agg(images_per_second='median', lowest='min', highest='max').reset_index()
+        speed = self.laps.groupby(by, sort=False).images_per_second.agg(images_per_second='median', lowest='min',
+                                                                        highest='max').reset_index()
         return speed.merge(self.memory, how='left', on=by) if len(self.memory) else speed.assign(peak_mb=float('nan'))
 
     def ratios(self) -> pd.DataFrame: # nets, bs, against, ratio (median over laps), lowest, highest
         "How many times as fast the learner is as each of the others, formed lap by lap."
         laps = self.laps.pivot(index=['nets', 'bs', 'lap'], columns='contender', values='images_per_second')
-        ratio = laps.drop(columns='learner').rdiv(laps['learner'], axis=0).stack().rename('ratio').rename_axis(['nets', 'bs', 'lap', 'against'])
+        ratio = laps.drop(columns='learner').rdiv(laps['learner'],
+                                                  axis=0).stack().rename('ratio').rename_axis(['nets', 'bs', 'lap', 'against'])
         return ratio.groupby(['nets', 'bs', 'against']).agg(ratio='median', lowest='min', highest='max').reset_index()
 
     def as_dict(self) -> dict: # plain values, ready for JSON
         "Everything, for machines."
         records = lambda df: json.loads(df.to_json(orient='records'))
-        return dict(machine=self.machine, speed=records(self.table()), ratios=records(self.ratios()), memory_growth=self.growth, laps=records(self.laps))
+        return dict(machine=self.machine, speed=records(self.table()), ratios=records(self.ratios()),
+                    memory_growth=self.growth, laps=records(self.laps))
 
     def verdict(self) -> list[str]: # sentences
         "What came out, in words."
@@ -313,14 +325,18 @@ class Bench:
             if r.against == 'plain': continue
             is_bare = r.against == 'bare'
             words = f'{abs(1 - r.ratio):.0%} {"slower" if r.ratio < 1 else "faster"} than the bare loop' if is_bare else f"{r.ratio:.2f} times fastai's GANLearner"
-            said.append(f'{r.nets}, batch {r.bs}: the learner is {words} (laps from {r.lowest:.2f} to {r.highest:.2f} times)')
-        if self.growth: said.append(f"memory grew by {self.growth['mb']:.1f} MB over {self.growth['rounds']:,} rounds, of which the recorded history is about {self.growth['history_mb']:.1f} MB")
+            said.append(f'{r.nets}, batch {r.bs}: the learner is {words} (laps from {r.lowest:.2f} to {r.highest:.2f} '
+                        'times)')
+        if self.growth:
+            said.append(f"memory grew by {self.growth['mb']:.1f} MB over {self.growth['rounds']:,} rounds, of which "
+                        f"the recorded history is about {self.growth['history_mb']:.1f} MB")
         return said
 
     def text(self) -> str: # for a terminal
         "Table, ratios and verdict as text."
         where = ', '.join(f'{k} {v}' for k, v in self.machine.items() if v is not None)
-        table = self.table().rename(columns={'images_per_second': 'images/s', 'peak_mb': 'peak MB'}).to_string(index=False, float_format='{:.0f}'.format)
+        table = self.table().rename(columns={'images_per_second': 'images/s',
+                                             'peak_mb': 'peak MB'}).to_string(index=False, float_format='{:.0f}'.format)
         return '\n'.join([where, '', table, '', *self.verdict()])
 
 
@@ -336,7 +352,8 @@ def bench(nets: tuple = tuple(NETS), # which, keys of `NETS`
          ) -> Bench: # what was measured
     "Race the contenders in turns: images per second and peak memory of D+G rounds."
     unknown = [n for n in nets if n not in NETS] + [k for k in kinds if k not in KINDS]
-    if unknown: raise ValueError(f'bench knows no {unknown[0]!r}: nets are {", ".join(NETS)}, contenders are {", ".join(KINDS)}')
+    if unknown:
+        raise ValueError(f'bench knows no {unknown[0]!r}: nets are {", ".join(NETS)}, contenders are {", ".join(KINDS)}')
     if 'learner' not in kinds: raise ValueError("kinds must name 'learner': all ratios are against it")
     device, say, rows, peaks = torch.device(device or default_device()), say or (lambda line: None), [], []
     for name in nets:
@@ -346,13 +363,15 @@ def bench(nets: tuple = tuple(NETS), # which, keys of `NETS`
             for c in field.values(): c.play(5 if device.type == 'cuda' else 1) # warm up, capture graphs
             for lap in range(laps):
                 for k in [*kinds[lap % len(kinds):], *kinds[:lap % len(kinds)]]:
-                    rows.append(dict(nets=name, bs=bs, lap=lap, contender=k, images_per_second=bs * rounds / field[k].play(rounds)))
+                    rows.append(dict(nets=name, bs=bs, lap=lap, contender=k,
+                                     images_per_second=bs * rounds / field[k].play(rounds)))
             del field
             gc.collect()
             if not memory: continue
             say(f'{name}, batch {bs}: peak memory, a process each')
             for k in kinds: peaks.append(dict(nets=name, bs=bs, contender=k,
-                                              peak_mb=in_fresh_process('peak_memory', kind=k, name=name, bs=bs, width=width, device=str(device))))
+                                              peak_mb=in_fresh_process('peak_memory', kind=k, name=name, bs=bs,
+                                                                       width=width, device=str(device))))
     if memory: say('memory over 1,000 rounds of a small game')
     growth = in_fresh_process('memory_growth', device=str(device)) if memory else None
     return Bench(pd.DataFrame(rows), pd.DataFrame(peaks), growth, machine(device))

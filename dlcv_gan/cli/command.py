@@ -25,12 +25,15 @@ def _train(args):
     pictures, learn = (go_on if args.resume else start)(run, flags)
     try: stopped = train_run(run, args.resume, pictures, learn)
     except Diverged as e:
-        _complain(f'{e} What was saved last is in {run/"checkpoint.pth"}.' if (run/'checkpoint.pth').exists() else str(e))
+        _complain(f'{e} What was saved last is in {run/"checkpoint.pth"}.' if (run/'checkpoint.pth').exists()
+                  else str(e))
         return 3
     if stopped and learn.rounds < read_settings(run)['rounds']:
-        print(f'stopped at round {learn.rounds:,} and saved; go on with: dlcv_gan train --out {run} --resume', file=sys.stderr)
+        print(f'stopped at round {learn.rounds:,} and saved; go on with: dlcv_gan train --out {run} --resume',
+              file=sys.stderr)
         return 128 + stopped
-    print(f'{run}: {learn.rounds:,} rounds in {learn.seconds:.0f} s; look at {run/"samples.png"}, then: dlcv_gan sample {run}')
+    print(f'{run}: {learn.rounds:,} rounds in {learn.seconds:.0f} s; look at {run/"samples.png"}, then: dlcv_gan '
+          f'sample {run}')
 
 
 def _draw(args):
@@ -38,19 +41,22 @@ def _draw(args):
     given = {k: v for k in ('n', 'test', 'size', 'seed') if (v := getattr(args, k)) is not None}
     for flag in ('n', 'test'):
         if given.get(flag, 1) < 1: raise ValueError(f'--{flag} {given[flag]}: give at least 1 picture')
-    then = {'faces': _draw_faces, 'anime': _draw_anime, 'scenes': _draw_scenes, 'horse2zebra': _draw_horse2zebra}[args.world](args.out, given)
+    then = {'faces': _draw_faces, 'anime': _draw_anime, 'scenes': _draw_scenes,
+            'horse2zebra': _draw_horse2zebra}[args.world](args.out, given)
     print(f'{args.out}: done; train with: dlcv_gan train {then} --data {args.out} --out RUN')
 
 
 def _draw_faces(out, given):
     from dlcv_gan.worlds.faces import write_hw4
-    write_hw4(out, given.get('n', 5000), given.get('test', 500), given.get('size', 64), given.get('seed', 0), progress=sys.stderr.isatty())
+    write_hw4(out, given.get('n', 5000), given.get('test', 500), given.get('size', 64), given.get('seed', 0),
+              progress=sys.stderr.isatty())
     return 'vae'
 
 
 def _draw_anime(out, given):
     from dlcv_gan.worlds.anime import write_anime
-    if 'test' in given: raise ValueError('--test: the anime faces have no test folder, the reader splits them by name; leave it out')
+    if 'test' in given:
+        raise ValueError('--test: the anime faces have no test folder, the reader splits them by name; leave it out')
     write_anime(out, given.get('n', 10_000), given.get('seed', 0), given.get('size', 96), progress=sys.stderr.isatty())
     return 't2i'
 
@@ -58,14 +64,16 @@ def _draw_anime(out, given):
 def _draw_scenes(out, given):
     from dlcv_gan.worlds.scenes import write_iclevr
     if 'test' in given: raise ValueError('--test: the scenes have no test folder, test.json holds wishes; leave it out')
-    write_iclevr(out, given.get('n', 6003), given.get('seed', 0), given.get('size', (240, 320)), progress=sys.stderr.isatty())
+    write_iclevr(out, given.get('n', 6003), given.get('seed', 0), given.get('size', (240, 320)),
+                 progress=sys.stderr.isatty())
     return 'cgan'
 
 
 def _draw_horse2zebra(out, given):
     from dlcv_gan.worlds.animals import write_horse2zebra
     n, test = given.get('n', 1067), given.get('test', 120)
-    write_horse2zebra(out, n, n * 5 // 4, test, test * 7 // 6, given.get('size', 256), given.get('seed', 0), progress=sys.stderr.isatty())
+    write_horse2zebra(out, n, n * 5 // 4, test, test * 7 // 6, given.get('size', 256), given.get('seed', 0),
+                      progress=sys.stderr.isatty())
     return 'cyclegan'
 
 
@@ -76,11 +84,14 @@ def _translate(args):
     from dlcv_gan.runs import load_run, read_settings
     from dlcv_gan.view import save_picture
     settings, game = read_settings(args.run), load_run(args.run)
-    if not hasattr(game, 'translate'): raise ValueError(f"{args.run} holds a {settings['system']}, which does not translate; give a run of cyclegan")
+    if not hasattr(game, 'translate'):
+        raise ValueError(f"{args.run} holds a {settings['system']}, which does not translate; give a run of cyclegan")
     data, side = Path(args.data or settings['data']), dict(b='A', a='B')[args.to]
     out = Path(args.out) if args.out else Path(args.run)/f'translated-to-{args.to}'
-    there = next((s for s in (f'test{side}', f'train{side}') if (data/s).is_dir()), 'all') # a plain folder is translated as a whole
-    with redirect_stdout(sys.stderr): pictures = open_pictures(data, there, settings['size'], on_bad=settings['on_bad'], progress=sys.stderr.isatty())
+    # a plain folder is translated as a whole
+    there = next((s for s in (f'test{side}', f'train{side}') if (data/s).is_dir()), 'all')
+    with redirect_stdout(sys.stderr):
+        pictures = open_pictures(data, there, settings['size'], on_bad=settings['on_bad'], progress=sys.stderr.isatty())
     x = to_float(pictures.images)
     y = game.translate(x, args.to)
     for name, picture in zip(pictures.names, to_uint8(y).numpy()): save_picture(picture, (out/name).with_suffix('.png'))
@@ -88,7 +99,8 @@ def _translate(args):
     save_picture(torch.stack([x[:16], y[:16]], 1).flatten(0, 1), out.with_suffix('.png'), nrow=8)
     print(f'{out}: {len(y)} pictures; {out.with_suffix(".png")}: the first of them beside their translations')
     if (data/f'truth{side}').is_dir() and there == f'test{side}':
-        with redirect_stdout(sys.stderr): truth = to_float(open_pictures(data, f'truth{side}', settings['size'], progress=False).images)
+        with redirect_stdout(sys.stderr):
+            truth = to_float(open_pictures(data, f'truth{side}', settings['size'], progress=False).images)
         print(f'against the true counterparts: {mse(y, truth)}\nhad nothing been done:          {mse(x, truth)}')
 
 
@@ -127,7 +139,8 @@ def _score(args):
 
 def _words(value):
     "A score for reading: numbers short, intervals in brackets."
-    if isinstance(value, dict) and set(value) == {'value', 'low', 'high'}: return f"{value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g})"
+    if isinstance(value, dict) and set(value) == {'value', 'low', 'high'}:
+        return f"{value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g})"
     if isinstance(value, dict): return ', '.join(f'{k} {_words(v)}' for k, v in value.items())
     return f'{value:.4g}' if isinstance(value, float) else str(value)
 
@@ -141,7 +154,8 @@ def _systems(args):
     from dlcv_gan.systems import systems
     for s in systems().values():
         takes = ' '.join(inspect.signature(s.build).parameters)
-        print(f'{s.name:12} {s.short:10} {s.title}\n{"":23} {_schedule(s.schedule)}, batch {s.bs}, lr {s.lr}, {s.rounds:,} rounds\n{"":23} settings: {takes}')
+        print(f'{s.name:12} {s.short:10} {s.title}\n{"":23} {_schedule(s.schedule)}, batch {s.bs}, lr {s.lr}, '
+              f'{s.rounds:,} rounds\n{"":23} settings: {takes}')
     print('\nobjectives  ', *objectives(), '\npenalties   ', 'none', *penalties())
 
 
@@ -155,7 +169,8 @@ def _describe(args):
     for net, has in about['nets'].items():
         numbers = {k: '{:,}'.format for k in ('params', 'keras_params')}
         print(f'\n{net}\n' + pd.DataFrame(has['layers']).to_string(index=False, formatters=numbers))
-        print(f"{has['params']:,} parameters ({has['keras_params']:,} as Keras counts, with BatchNorm's running statistics)")
+        print(f"{has['params']:,} parameters ({has['keras_params']:,} as Keras counts, with BatchNorm's running "
+              "statistics)")
 
 
 def _bench(args):
@@ -164,7 +179,8 @@ def _bench(args):
     say = lambda line: print(line, file=sys.stderr, flush=True)
     asked = dict(nets=args.nets, bss=args.bs, rounds=args.rounds, laps=args.laps, width=args.width)
     asked = {k: tuple(v) if isinstance(v, list) else v for k, v in asked.items() if v is not None}
-    with redirect_stdout(sys.stderr): result = bench(**{**(QUICK if args.quick else {}), **asked}, memory=not args.no_memory, say=say)
+    with redirect_stdout(sys.stderr):
+        result = bench(**{**(QUICK if args.quick else {}), **asked}, memory=not args.no_memory, say=say)
     if args.json: return _json(result.as_dict())
     print(result.text())
 
@@ -191,7 +207,8 @@ def _export(args):
     "A run as ONNX files."
     from dlcv_gan.cli.export import export_run
     said = export_run(args.run, args.out, args.name, args.bits)
-    print(f"{args.out}: {', '.join(p['file'] for p in said['parts'].values())} and {said['name']}.json; {said['bytes']/1e6:.1f} MB, differs from PyTorch by {said['parity']:.0e}")
+    print(f"{args.out}: {', '.join(p['file'] for p in said['parts'].values())} and {said['name']}.json; "
+          f"{said['bytes']/1e6:.1f} MB, differs from PyTorch by {said['parity']:.0e}")
 
 
 def _release(args):
@@ -208,12 +225,14 @@ def _study(args):
 # %% ../../nbs/command/command.ipynb #0d48cd12
 def _complain(message):
     "One `error:` line; without the frame that fastai puts around what a callback raises."
-    print('error:', re.sub('^Exception occured in `.*?` when calling event `.*?`: ', '', ' '.join(str(message).split())), file=sys.stderr)
+    print('error:', re.sub('^Exception occured in `.*?` when calling event `.*?`: ', '',
+                           ' '.join(str(message).split())), file=sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):
     "argparse with one-line errors and help pages that keep their examples' lines."
-    def __init__(self, *args, **kwargs): super().__init__(*args, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
     def error(self,
               message, # what is wrong with the flags
              ):
@@ -237,90 +256,123 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     subs = main.add_subparsers(dest='subcommand', required=True, metavar='COMMAND')
 
     def sub(name, call, help, examples):
-        p = subs.add_parser(name, help=help, description=help[0].upper() + help[1:] + '.', epilog='examples:\n' + '\n'.join(f'  {e}' for e in examples))
+        p = subs.add_parser(name, help=help, description=help[0].upper() + help[1:] + '.',
+                            epilog='examples:\n' + '\n'.join(f'  {e}' for e in examples))
         p.set_defaults(call=call)
         return p
 
     p = sub('draw', _draw, 'draw a world of pictures in a real dataset\'s layout', [
-        'dlcv_gan draw faces hw4_data', 'dlcv_gan draw faces small_faces --n 500 --test 100 --size 32 --seed 7', 'dlcv_gan draw anime anime --n 20000',
+        'dlcv_gan draw faces hw4_data', 'dlcv_gan draw faces small_faces --n 500 --test 100 --size 32 --seed 7',
+        'dlcv_gan draw anime anime --n 20000',
         'dlcv_gan draw scenes iclevr', 'dlcv_gan draw horse2zebra horse2zebra'])
-    p.add_argument('world', choices=['faces', 'anime', 'scenes', 'horse2zebra'], help='faces: 13 attributes, as hw4_data (64x64); anime: tags of hair and eyes, faces/ and '
-                   'tags_clean.csv (96x96); scenes: 24 objects, as i-CLEVR (320x240); horse2zebra: trainA, trainB, testA, testB and the truth of the tests (256x256)')
+    p.add_argument('world', choices=['faces', 'anime', 'scenes', 'horse2zebra'],
+                   help='faces: 13 attributes, as hw4_data (64x64); anime: tags of hair and eyes, faces/ and '
+                   'tags_clean.csv (96x96); scenes: 24 objects, as i-CLEVR (320x240); horse2zebra: trainA, trainB, '
+                   'testA, testB and the truth of the tests (256x256)')
     p.add_argument('out', metavar='OUT', help='folder to write')
-    p.add_argument('--n', type=int, help='training faces (5000), anime faces (10000), scenes of three pictures (6003), horses (1067, and 5 zebras for 4)')
+    p.add_argument('--n', type=int, help='training faces (5000), anime faces (10000), scenes of three pictures '
+                                         '(6003), horses (1067, and 5 zebras for 4)')
     p.add_argument('--test', type=int, help='test faces (500), test horses (120)')
     p.add_argument('--size', type=int, help='pixels a side (default: the real set\'s)')
     p.add_argument('--seed', type=int, help='another seed, other pictures (default 0)')
 
     p = sub('train', _train, 'train a system, or go on with a run', [
         'dlcv_gan train vae --data hw4_data --out runs/vae',
-        'dlcv_gan train gan --data hw4_data --objective hinge --penalty r1 --penalty-weight 1 --ema 0.999 --out runs/gan',
-        'dlcv_gan train gan --data photos --objective wasserstein --penalty gradient_penalty --d 5 --g 1 --lr 4e-4 1e-4 --out runs/wgan',
+        'dlcv_gan train gan --data hw4_data --objective hinge --penalty r1 --penalty-weight 1 --ema 0.999 --out '
+        'runs/gan',
+        'dlcv_gan train gan --data photos --objective wasserstein --penalty gradient_penalty --d 5 --g 1 --lr 4e-4 '
+        '1e-4 --out runs/wgan',
         'dlcv_gan train vae --data hw4_data --set kl_weight=4 --epochs 20 --out runs/vae4',
         'dlcv_gan train --out runs/gan --resume                  # after Ctrl-C or a kill',
         'dlcv_gan train --out runs/gan --resume --rounds 60000   # longer than it was'])
-    p.add_argument('system', nargs='?', metavar='SYSTEM', help='vae, gan or a report\'s name such as R1.VAE (see: dlcv_gan systems)')
+    p.add_argument('system', nargs='?', metavar='SYSTEM', help='vae, gan or a report\'s name such as R1.VAE (see: '
+                                                               'dlcv_gan systems)')
     p.add_argument('--out', metavar='RUN', required=True, help='the run folder')
     p.add_argument('--resume', action='store_true', help='go on from the folder\'s checkpoint, with its settings')
     g = p.add_argument_group('data')
-    g.add_argument('--data', metavar='DIR', help='hw4_data, CelebA, anime faces, i-CLEVR, horse2zebra, or any folder of pictures')
-    g.add_argument('--on-bad', choices=['raise', 'skip'], help='at a bad row or picture: stop and name it (raise, default), or name it and go on (skip)')
-    g.add_argument('--attributes', nargs='+', metavar='NAME', help='label columns that condition a conditional system, such as Male for acgan')
+    g.add_argument('--data', metavar='DIR', help='hw4_data, CelebA, anime faces, i-CLEVR, horse2zebra, or any folder '
+                                                 'of pictures')
+    g.add_argument('--on-bad', choices=['raise', 'skip'], help='at a bad row or picture: stop and name it (raise, '
+                                                               'default), or name it and go on (skip)')
+    g.add_argument('--attributes', nargs='+', metavar='NAME',
+                   help='label columns that condition a conditional system, such as Male for acgan')
     g.add_argument('--flip', action='store_true', default=None, help='mirror pictures at random')
     g.add_argument('--rotate', type=float, metavar='DEGREES', help='turn pictures by up to so many degrees')
     g = p.add_argument_group('nets (default: as the report prints them)')
     g.add_argument('--size', type=int, help='pixels a side (default: the report\'s); most nets take 32, 64 or 128')
     g.add_argument('--width', type=int, help='channels of the widest pictures; 8 to 16 trains on a laptop')
     g.add_argument('--nz', type=int, help='length of the latent code')
-    g.add_argument('--set', action='append', metavar='NAME=VALUE', help='any other setting of the system, such as kl_weight=4; `dlcv_gan systems` lists them')
+    g.add_argument('--set', action='append', metavar='NAME=VALUE',
+                   help='any other setting of the system, such as kl_weight=4; `dlcv_gan systems` lists them')
     g = p.add_argument_group('the game (GANs)')
-    g.add_argument('--objective', metavar='NAME', help='an objective of dlcv_gan.losses, such as hinge; a wrong name lists them')
-    g.add_argument('--penalty', metavar='NAME', help='none, or a penalty of dlcv_gan.losses: gradient_penalty, dragan, r1')
+    g.add_argument('--objective', metavar='NAME', help='an objective of dlcv_gan.losses, such as hinge; a wrong name '
+                                                       'lists them')
+    g.add_argument('--penalty', metavar='NAME', help='none, or a penalty of dlcv_gan.losses: gradient_penalty, '
+                                                     'dragan, r1')
     g.add_argument('--penalty-weight', type=float, metavar='W', help='its weight (default: its paper\'s)')
     g.add_argument('--spectral', action='store_true', default=None, help='spectral norm in the discriminator')
-    g.add_argument('--clip', type=float, metavar='C', help='clip the discriminator\'s weights to [-C, C] after each of its steps')
+    g.add_argument('--clip', type=float, metavar='C', help='clip the discriminator\'s weights to [-C, C] after each '
+                                                           'of its steps')
     g = p.add_argument_group('who moves when (GANs; default: as the report says)')
     g.add_argument('--d', type=int, help='discriminator steps in a cycle')
     g.add_argument('--g', type=int, help='generator steps in a cycle')
     g.add_argument('--first', choices=['d', 'g'], help='who opens the cycle')
     g.add_argument('--warm-up', type=int, metavar='ROUNDS', help='so many rounds of the discriminator alone, first')
-    g.add_argument('--adaptive', action='store_true', default=None, help='whoever is too far ahead waits, within bounds')
+    g.add_argument('--adaptive', action='store_true', default=None,
+                   help='whoever is too far ahead waits, within bounds')
     g = p.add_argument_group('training')
     g.add_argument('--epochs', type=int, metavar='N', help='passes over the data')
     g.add_argument('--rounds', type=int, metavar='N', help='batches of real pictures (default: the report\'s)')
     g.add_argument('--bs', type=int, help='pictures a batch')
-    g.add_argument('--lr', type=float, nargs='+', metavar='LR', help='learning rate, or one per player: discriminator, generator')
-    g.add_argument('--ema', type=float, metavar='DECAY', help='draw from a moving average of the weights, such as 0.999 (default: none)')
-    g.add_argument('--betas', type=float, nargs=2, metavar='B', help='decay of Adam\'s two moments (default: the report\'s, else 0.5 0.999)')
-    g.add_argument('--one-cycle', action='store_true', default=None, help='the learning rate rises for a fifth of the run and falls to nearly nothing')
-    g.add_argument('--best-every', type=int, metavar='ROUNDS', help='score what it draws so often, and keep the weights of the best score')
-    g.add_argument('--evaluator', metavar='FILE', help='what `evaluator` wrote: --best-every goes by obedience instead of nearness to the training pictures')
-    g.add_argument('--precision', choices=['auto', 'bf16', 'fp32'], help='auto: bf16 where the hardware multiplies it natively')
+    g.add_argument('--lr', type=float, nargs='+', metavar='LR',
+                   help='learning rate, or one per player: discriminator, generator')
+    g.add_argument('--ema', type=float, metavar='DECAY', help='draw from a moving average of the weights, such as '
+                                                              '0.999 (default: none)')
+    g.add_argument('--betas', type=float, nargs=2, metavar='B',
+                   help='decay of Adam\'s two moments (default: the report\'s, else 0.5 0.999)')
+    g.add_argument('--one-cycle', action='store_true', default=None,
+                   help='the learning rate rises for a fifth of the run and falls to nearly nothing')
+    g.add_argument('--best-every', type=int, metavar='ROUNDS',
+                   help='score what it draws so often, and keep the weights of the best score')
+    g.add_argument('--evaluator', metavar='FILE', help='what `evaluator` wrote: --best-every goes by obedience '
+                                                       'instead of nearness to the training pictures')
+    g.add_argument('--precision', choices=['auto', 'bf16', 'fp32'],
+                   help='auto: bf16 where the hardware multiplies it natively')
     g.add_argument('--seed', type=int, help='of the nets\' start, order and noise (default 0)')
-    g.add_argument('--save-every', type=int, metavar='ROUNDS', help='rounds between checkpoints (default: an epoch, at most 500)')
+    g.add_argument('--save-every', type=int, metavar='ROUNDS',
+                   help='rounds between checkpoints (default: an epoch, at most 500)')
 
-    p = sub('sample', _sample, 'a grid of pictures from a run', ['dlcv_gan sample runs/gan', 'dlcv_gan sample runs/gan --n 64 --seed 3 --out grid.jpg',
+    p = sub('sample', _sample, 'a grid of pictures from a run',
+            ['dlcv_gan sample runs/gan', 'dlcv_gan sample runs/gan --n 64 --seed 3 --out grid.jpg',
                                                                     'dlcv_gan sample runs/acgan --on Male'])
     p.add_argument('run', metavar='RUN', help='a folder that `train` wrote')
     p.add_argument('--n', type=int, default=32, help='pictures (default 32)')
     p.add_argument('--seed', type=int, default=0, help='of the latent codes (default 0)')
-    p.add_argument('--on', nargs='*', metavar='NAME', help='labels that shall hold, all others not (default: as in the training data)')
+    p.add_argument('--on', nargs='*', metavar='NAME', help='labels that shall hold, all others not (default: as in '
+                                                           'the training data)')
     p.add_argument('--out', metavar='FILE', help='.png or .jpg (default RUN/sample-seed0.png)')
 
-    p = sub('score', _score, 'measure what a run draws against its test pictures', ['dlcv_gan score runs/gan', 'dlcv_gan score runs/gan --data hw4_data --json', 'dlcv_gan score runs/acgan --evaluator male.safetensors'])
+    p = sub('score', _score, 'measure what a run draws against its test pictures',
+            ['dlcv_gan score runs/gan', 'dlcv_gan score runs/gan --data hw4_data --json',
+             'dlcv_gan score runs/acgan --evaluator male.safetensors'])
     p.add_argument('run', metavar='RUN', help='a folder that `train` wrote')
     p.add_argument('--data', metavar='DIR', help='test pictures from here (default: the run\'s data)')
     p.add_argument('--n', type=int, default=1000, help='samples and test pictures at most (default 1000)')
-    p.add_argument('--evaluator', metavar='FILE', help='what `evaluator` wrote: it judges whether conditions are obeyed (default: a small net, fitted for the purpose)')
+    p.add_argument('--evaluator', metavar='FILE', help='what `evaluator` wrote: it judges whether conditions are '
+                                                       'obeyed (default: a small net, fitted for the purpose)')
     p.add_argument('--json', action='store_true', help='one JSON object on stdout')
 
-    p = sub('translate', _translate, 'translate pictures with a CycleGAN run', ['dlcv_gan translate runs/cyclegan', 'dlcv_gan translate runs/cyclegan --data photos --to b --out zebras'])
+    p = sub('translate', _translate, 'translate pictures with a CycleGAN run',
+            ['dlcv_gan translate runs/cyclegan', 'dlcv_gan translate runs/cyclegan --data photos --to b --out zebras'])
     p.add_argument('run', metavar='RUN', help='a folder that `train cyclegan` wrote')
-    p.add_argument('--data', metavar='DIR', help='a folder with testA and testB, or any folder of pictures (default: the run\'s data)')
+    p.add_argument('--data', metavar='DIR', help='a folder with testA and testB, or any folder of pictures (default: '
+                                                 'the run\'s data)')
     p.add_argument('--to', choices=['a', 'b'], default='b', help='which side to translate to (default b)')
     p.add_argument('--out', metavar='OUT', help='folder for the translations (default RUN/translated-to-b)')
 
-    p = sub('evaluator', _evaluator, 'train the classifier that grades: objects, attributes or tags', ['dlcv_gan evaluator iclevr evaluator.safetensors', 'dlcv_gan evaluator hw4_data male.safetensors --attributes Male'])
+    p = sub('evaluator', _evaluator, 'train the classifier that grades: objects, attributes or tags',
+            ['dlcv_gan evaluator iclevr evaluator.safetensors',
+             'dlcv_gan evaluator hw4_data male.safetensors --attributes Male'])
     p.add_argument('data', metavar='DIR', help='i-CLEVR, drawn or real, or any other labelled folder')
     p.add_argument('out', metavar='FILE', help='where it goes: .safetensors')
     p.add_argument('--attributes', nargs='+', metavar='NAME', help='label columns to learn (default: all)')
@@ -331,68 +383,104 @@ exit codes: 0 done; 2 a flag, file or the data are wrong (one `error:` line says
     def course(name, module, help, examples, *, data, weights):
         p = sub(name, _hand_in, help, examples)
         p.set_defaults(module=module)
-        if name == 'anime': p.add_argument('text', metavar='TEXT', help='testing_text.txt: a line `id,tags` for every wish')
+        if name == 'anime':
+            p.add_argument('text', metavar='TEXT', help='testing_text.txt: a line `id,tags` for every wish')
         p.add_argument('out', metavar='OUT', help='folder for all that is handed in; the same command goes on in it')
         p.add_argument('--data', metavar='DIR', help=data)
-        p.add_argument('--scale', choices=['smoke', 'laptop', 'full'], help='seconds, minutes, or the report\'s own numbers on a GPU, where GANs and flows keep the weights of their best score (default: $DLCV_GAN_SCALE, else laptop)')
+        p.add_argument('--scale', choices=['smoke', 'laptop', 'full'],
+                       help='seconds, minutes, or the report\'s own numbers on a GPU, where GANs and flows keep the '
+                            'weights of their best score (default: $DLCV_GAN_SCALE, else laptop)')
         p.add_argument('--weights', metavar='DIR', help=weights)
-        p.add_argument('--on-bad', choices=['raise', 'skip'], default='raise', help='at a bad row or picture: stop and name it (default), or name it and go on')
-        p.add_argument('--seed', type=int, default=0, help='graders run it twice: the same seed gives the same pictures (default 0)')
+        p.add_argument('--on-bad', choices=['raise', 'skip'], default='raise',
+                       help='at a bad row or picture: stop and name it (default), or name it and go on')
+        p.add_argument('--seed', type=int, default=0, help='graders run it twice: the same seed gives the same '
+                                                           'pictures (default 0)')
         return p
 
-    course('hw4', 'hw4', 'course A: VAE, GAN and ACGAN on faces; figures, weights, metrics and a page', ['dlcv_gan hw4 out', 'dlcv_gan hw4 out --data hw4_data --scale full'],
-           data='hw4_data or any other folder of faces (default: faces are drawn)', weights='instead of training: an earlier OUT, or a folder with finished runs vae, gan, acgan')
-    p = course('hw3', 'hw3', 'course B: anime faces, faces from tags, horses to zebras; sheets, the cascade\'s count and a page', [
-        'dlcv_gan hw3 out', 'dlcv_gan hw3 out --data anime --tags testing_tags.txt --horses horse2zebra --cascade lbpcascade_animeface.xml'],
-        data='a folder with faces/ and tags_clean.csv, or extra_data (default: anime faces are drawn)', weights='instead of training: an earlier OUT, or a folder with finished runs gan, cgan, cyclegan')
-    p.add_argument('--tags', metavar='FILE', help='testing_tags.txt: 25 lines `id,<colour> hair <colour> eyes` (default: some are made up)')
-    p.add_argument('--horses', metavar='DIR', help='a folder with trainA, trainB, testA, testB (default: animals are drawn)')
-    p.add_argument('--cascade', metavar='XML', help='lbpcascade_animeface.xml: count the faces on the sheets, as the course does')
-    course('anime', 'adlxmlds', 'course C: five faces for each line of a text file', ['dlcv_gan anime testing_text.txt out', 'dlcv_gan anime testing_text.txt out --weights runs/t2i'],
-           data='a folder with faces/ and tags_clean.csv (default: anime faces are drawn)', weights='instead of training: a finished run with the 23 tags, or an OUT of hw3 or anime')
+    course('hw4', 'hw4', 'course A: VAE, GAN and ACGAN on faces; figures, weights, metrics and a page',
+           ['dlcv_gan hw4 out', 'dlcv_gan hw4 out --data hw4_data --scale full'],
+           data='hw4_data or any other folder of faces (default: faces are drawn)',
+           weights='instead of training: an earlier OUT, or a folder with finished runs vae, gan, acgan')
+    p = course('hw3', 'hw3', 'course B: anime faces, faces from tags, horses to zebras; sheets, the cascade\'s count '
+                             'and a page', [
+        'dlcv_gan hw3 out', 'dlcv_gan hw3 out --data anime --tags testing_tags.txt --horses horse2zebra --cascade '
+                            'lbpcascade_animeface.xml'],
+        data='a folder with faces/ and tags_clean.csv, or extra_data (default: anime faces are drawn)',
+               weights='instead of training: an earlier OUT, or a folder with finished runs gan, cgan, cyclegan')
+    p.add_argument('--tags', metavar='FILE', help='testing_tags.txt: 25 lines `id,<colour> hair <colour> eyes` '
+                                                  '(default: some are made up)')
+    p.add_argument('--horses', metavar='DIR', help='a folder with trainA, trainB, testA, testB (default: animals are '
+                                                   'drawn)')
+    p.add_argument('--cascade', metavar='XML', help='lbpcascade_animeface.xml: count the faces on the sheets, as the '
+                                                    'course does')
+    course('anime', 'adlxmlds', 'course C: five faces for each line of a text file',
+           ['dlcv_gan anime testing_text.txt out', 'dlcv_gan anime testing_text.txt out --weights runs/t2i'],
+           data='a folder with faces/ and tags_clean.csv (default: anime faces are drawn)',
+           weights='instead of training: a finished run with the 23 tags, or an OUT of hw3 or anime')
     p = course('lab7', 'lab7', 'course D: both exams by a conditional GAN and a flow, graded, and the face task', [
-        'dlcv_gan lab7 out', 'dlcv_gan lab7 out --data iclevr --evaluator checkpoint.pth --scale full', 'dlcv_gan lab7 out --data iclevr --weights runs'],
-        data='i-CLEVR: pictures, train.json, objects.json, test.json, new_test.json (default: scenes are drawn)', weights='instead of training: an earlier OUT, or a folder with finished runs cgan, cnf, cnf_faces')
-    p.add_argument('--faces', metavar='DIR', help='faces with attributes for the second task (default: faces are drawn)')
-    p.add_argument('--evaluator', metavar='FILE', help='what `evaluator` wrote, or the course\'s checkpoint.pth (default: one is trained)')
+        'dlcv_gan lab7 out', 'dlcv_gan lab7 out --data iclevr --evaluator checkpoint.pth --scale full',
+        'dlcv_gan lab7 out --data iclevr --weights runs'],
+        data='i-CLEVR: pictures, train.json, objects.json, test.json, new_test.json (default: scenes are drawn)',
+               weights='instead of training: an earlier OUT, or a folder with finished runs cgan, cnf, cnf_faces')
+    p.add_argument('--faces', metavar='DIR',
+                   help='faces with attributes for the second task (default: faces are drawn)')
+    p.add_argument('--evaluator', metavar='FILE', help='what `evaluator` wrote, or the course\'s checkpoint.pth '
+                                                       '(default: one is trained)')
     p.add_argument('--draws', type=int, default=10, help='how often each exam is drawn for the interval (default 10)')
 
-    p = sub('export', _export, 'a run as ONNX files, for a page or any other program', ['dlcv_gan export runs/acgan web', 'dlcv_gan export runs/vae web --name faces --bits 32'])
+    p = sub('export', _export, 'a run as ONNX files, for a page or any other program',
+            ['dlcv_gan export runs/acgan web', 'dlcv_gan export runs/vae web --name faces --bits 32'])
     p.add_argument('run', metavar='RUN', help='a folder that `train` wrote')
     p.add_argument('out', metavar='OUT', help='folder for NAME.PART.onnx and NAME.json')
     p.add_argument('--name', metavar='NAME', help='what the files are called (default: as the run)')
-    p.add_argument('--bits', type=int, choices=[8, 32], default=8, help='of a stored weight (default 8: a quarter of the size)')
+    p.add_argument('--bits', type=int, choices=[8, 32], default=8,
+                   help='of a stored weight (default 8: a quarter of the size)')
 
-    p = sub('report', _report, 'the report that a course grades, filled with a hand-in\'s figures and numbers, for you to write the rest', ['dlcv_gan report out', 'dlcv_gan report out --course hw4'])
-    p.add_argument('run', metavar='RUN', help='a folder that hw4, hw3, anime or lab7 filled; report.md is written into it')
-    p.add_argument('--course', choices=['hw4', 'hw3', 'anime', 'lab7'], help='whose headings (default: what the folder says)')
-    p.add_argument('--again', action='store_true', help='write a new one although you have edited the old one, which is kept as report-1.md')
+    p = sub('report', _report, 'the report that a course grades, filled with a hand-in\'s figures and numbers, for '
+                               'you to write the rest', ['dlcv_gan report out', 'dlcv_gan report out --course hw4'])
+    p.add_argument('run', metavar='RUN', help='a folder that hw4, hw3, anime or lab7 filled; report.md is written '
+                                              'into it')
+    p.add_argument('--course', choices=['hw4', 'hw3', 'anime', 'lab7'],
+                   help='whose headings (default: what the folder says)')
+    p.add_argument('--again', action='store_true', help='write a new one although you have edited the old one, which '
+                                                        'is kept as report-1.md')
 
     p = sub('release-assignment', _release, 'for teachers: a notebook without its solutions, answers and outputs', [
-        'dlcv_gan release-assignment 02_gan students', 'dlcv_gan release-assignment 02_gan students --solutions teachers', 'dlcv_gan release-assignment mine/21_week3.ipynb students'])
+        'dlcv_gan release-assignment 02_gan students', 'dlcv_gan release-assignment 02_gan students --solutions '
+                                                       'teachers', 'dlcv_gan release-assignment mine/21_week3.ipynb '
+                                                                   'students'])
     p.add_argument('notebook', metavar='NOTEBOOK', help='such as 02_gan in a checkout, or a file')
     p.add_argument('out', metavar='OUT', help='folder for the copy')
     p.add_argument('--solutions', metavar='OUT2', help='folder for a second copy, with solutions and answers')
 
     sub('systems', _systems, 'list what can be trained, by report name', ['dlcv_gan systems'])
 
-    p = sub('describe', _describe, 'a system\'s layers, shapes, parameter counts and recipe', ['dlcv_gan describe R1.VAE', 'dlcv_gan describe gan --json'])
+    p = sub('describe', _describe, 'a system\'s layers, shapes, parameter counts and recipe',
+            ['dlcv_gan describe R1.VAE', 'dlcv_gan describe gan --json'])
     p.add_argument('name', metavar='NAME', help='the report\'s name or the short one')
     p.add_argument('--json', action='store_true', help='one JSON object on stdout')
 
-    p = sub('study', _study, 'play a study of the reports\' claims and give its verdicts, or list all', ['dlcv_gan study', 'dlcv_gan study turns --only 27 --out mine', 'dlcv_gan study turns --seeds 10 --address auto'])
+    p = sub('study', _study, 'play a study of the reports\' claims and give its verdicts, or list all',
+            ['dlcv_gan study', 'dlcv_gan study turns --only 27 --out mine',
+             'dlcv_gan study turns --seeds 10 --address auto'])
     p.add_argument('name', nargs='?', metavar='NAME', help='the study; without one, all are listed')
     p.add_argument('--seeds', type=int, metavar='N', help='seeds 0 .. N-1 (default: as declared)')
     p.add_argument('--only', metavar='CLAIM', help='play just what decides this claim (its number) or this metric')
     p.add_argument('--again', action='store_true', help='play also what the table holds already')
-    p.add_argument('--scale', choices=['smoke', 'laptop', 'full'], help='how big (default: $DLCV_GAN_SCALE, else laptop)')
-    p.add_argument('--device', choices=['cpu', 'cuda', 'mps'], help='where (default: a GPU where there is one); runs on each kind are kept apart')
-    p.add_argument('--workers', type=int, metavar='N', help='runs at a time; more than 1 needs Ray (default: a core each where Ray is installed, else 1)')
+    p.add_argument('--scale', choices=['smoke', 'laptop', 'full'],
+                   help='how big (default: $DLCV_GAN_SCALE, else laptop)')
+    p.add_argument('--device', choices=['cpu', 'cuda', 'mps'],
+                   help='where (default: a GPU where there is one); runs on each kind are kept apart')
+    p.add_argument('--workers', type=int, metavar='N', help='runs at a time; more than 1 needs Ray (default: a core '
+                                                            'each where Ray is installed, else 1)')
     p.add_argument('--address', metavar='ADDRESS', help='a Ray cluster that is up, such as auto')
-    p.add_argument('--gpus', type=float, default=1., metavar='SHARE', help='share of a GPU for each run, such as 0.25 (default 1)')
-    p.add_argument('--out', metavar='DIR', help='folder of the table (default: nbs/studies/results of a checkout, else results)')
+    p.add_argument('--gpus', type=float, default=1., metavar='SHARE',
+                   help='share of a GPU for each run, such as 0.25 (default 1)')
+    p.add_argument('--out', metavar='DIR', help='folder of the table (default: nbs/studies/results of a checkout, '
+                                                'else results)')
 
-    p = sub('bench', _bench, 'images per second and peak memory of a D+G round, four ways', ['dlcv_gan bench --quick', 'dlcv_gan bench --nets R0.DCGAN --bs 16 32 64 --json'])
+    p = sub('bench', _bench, 'images per second and peak memory of a D+G round, four ways',
+            ['dlcv_gan bench --quick', 'dlcv_gan bench --nets R0.DCGAN --bs 16 32 64 --json'])
     p.add_argument('--quick', action='store_true', help='nets of width 16, batch 16: two minutes')
     p.add_argument('--nets', nargs='+', metavar='NAME', help='R0.DCGAN, R1.GAN (default both)')
     p.add_argument('--bs', nargs='+', type=int, help='batch sizes (default 16 64)')
@@ -409,7 +497,9 @@ def main(argv: list[str] | None = None, # the arguments; None: those of the proc
     "The console script `dlcv_gan`."
     args = make_parser().parse_args(argv)
     with warnings.catch_warnings():
-        for other in (dict(category=FutureWarning), dict(module=r'fastai\.')): warnings.filterwarnings('ignore', **other) # news for their developers
+        # news for their developers
+        for other in (dict(category=FutureWarning), dict(module=r'fastai\.')):
+            warnings.filterwarnings('ignore', **other)
         try: return args.call(args) or 0
         except (ValueError, OSError) as e: _complain(e); return 2
         except ArithmeticError as e:

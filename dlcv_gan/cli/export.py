@@ -35,7 +35,8 @@ class _Call(nn.Module):
     def __init__(self, module, function):
         super().__init__()
         self.module, self.function = module, function
-    def forward(self, first, second=None): return self.function(self.module, first, second) if second is not None else self.function(self.module, first)
+    def forward(self, first, second=None):
+        return self.function(self.module, first, second) if second is not None else self.function(self.module, first)
 
 
 def parts(game: Game, # trained; stays as it is
@@ -46,10 +47,15 @@ def parts(game: Game, # trained; stays as it is
     game = _frozen(game)
     x, y = torch.zeros(2, 3, size, size), {'y': torch.zeros(2, labels)} if labels else {}
     part = lambda function, inputs, *outputs: Part(_Call(game, function).eval(), inputs, outputs)
-    if isinstance(game, VAE): return dict(encode=part(lambda g, x: g.encode(x), {'x': x}, 'mean', 'logvar'), decode=part(lambda g, z: g.decode(z), {'z': torch.zeros(2, game.nz)}, 'x'))
-    if isinstance(game, CycleGAN): return {k: part(lambda g, x, k=k: getattr(g, k)(x), {'x': x}, 'x_out') for k in ('ab', 'ba')}
+    if isinstance(game, VAE):
+        return dict(encode=part(lambda g, x: g.encode(x), {'x': x}, 'mean', 'logvar'),
+                    decode=part(lambda g, z: g.decode(z), {'z': torch.zeros(2, game.nz)}, 'x'))
+    if isinstance(game, CycleGAN):
+        return {k: part(lambda g, x, k=k: getattr(g, k)(x), {'x': x}, 'x_out') for k in ('ab', 'ba')}
     z = {'z': torch.zeros(2, game.nz)}
-    if isinstance(game, Flow): return dict(encode=part(lambda g, x, y=None: g.net(x, y)[0], {'x': x, **y}, 'z'), decode=part(lambda g, z, y=None: g.decode(z, y), z | y, 'x'))
+    if isinstance(game, Flow):
+        return dict(encode=part(lambda g, x, y=None: g.net(x, y)[0], {'x': x, **y}, 'z'),
+                    decode=part(lambda g, z, y=None: g.decode(z, y), z | y, 'x'))
     return dict(generate=part(lambda g, z, y=None: g.sample(len(z), y, z), z | y, 'x'))
 
 # %% ../../nbs/command/export.ipynb #661e490a
@@ -97,12 +103,14 @@ def _packed(model):
             units, step = _steps(a, axis)
             if np.abs(units - np.round(units)).max() < .01: break
         else: kept.append(w); continue
-        kept += [numpy_helper.from_array(np.round(units).astype(np.int8), f'{w.name}.units'), numpy_helper.from_array(step.reshape(-1), f'{w.name}.step')]
+        kept += [numpy_helper.from_array(np.round(units).astype(np.int8), f'{w.name}.units'),
+                 numpy_helper.from_array(step.reshape(-1), f'{w.name}.step')]
         front.append(helper.make_node('DequantizeLinear', [f'{w.name}.units', f'{w.name}.step'], [w.name], axis=axis))
     nodes = [*front, *graph.node]
     for n in nodes: del n.metadata_props[:]; n.doc_string = ''
     graph = helper.make_graph(nodes, 'part', list(graph.input), list(graph.output), kept)
-    packed = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=min(model.ir_version, 10), producer_name='dlcv_gan')
+    packed = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=min(model.ir_version, 10),
+                               producer_name='dlcv_gan')
     onnx.checker.check_model(packed, full_check=True)
     return packed
 
@@ -114,8 +122,11 @@ def to_onnx(part: Part, # of `parts`
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         logging.getLogger('torch.onnx').setLevel(logging.ERROR)
-        program = torch.export.export(part.call, tuple(part.inputs.values()), dynamic_shapes=tuple({0: batch} for _ in names), strict=True) # strict: `len(x)` stays a variable
-        model = torch.onnx.export(program, dynamo=True, input_names=names, output_names=list(part.outputs), verbose=False).model_proto
+        # strict: `len(x)` stays a variable
+        program = torch.export.export(part.call, tuple(part.inputs.values()),
+                                      dynamic_shapes=tuple({0: batch} for _ in names), strict=True)
+        model = torch.onnx.export(program, dynamo=True, input_names=names, output_names=list(part.outputs),
+                                  verbose=False).model_proto
     return _packed(model).SerializeToString()
 
 # %% ../../nbs/command/export.ipynb #124718df
@@ -125,7 +136,8 @@ def parity(part: Part, # of `parts`
           ) -> float: # largest difference, as a share of the largest output
     "How far the file is from PyTorch; infinite where either gives what is no number."
     import onnxruntime
-    session, random, worst = onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider']), torch.Generator().manual_seed(seed), 0.
+    session, random, worst = onnxruntime.InferenceSession(file,
+                                                          providers=['CPUExecutionProvider']), torch.Generator().manual_seed(seed), 0.
     for n in (1, 5):
         inputs = {k: torch.randn(n, *v.shape[1:], generator=random) for k, v in part.inputs.items()}
         if 'x' in inputs: inputs['x'] = (inputs['x'] / 2).clamp(-1, 1) # pictures
@@ -154,7 +166,8 @@ def export_game(game: Game, # trained
     out, stored = Path(out), round_weights(game) if bits == 8 else game
     found, worst = {}, 0.
     can = parts(stored, size, len(labels))
-    if unknown := [k for k in only or () if k not in can]: raise ValueError(f'no part is called {unknown[0]!r}: {name} has {", ".join(can)}')
+    if unknown := [k for k in only or () if k not in can]:
+        raise ValueError(f'no part is called {unknown[0]!r}: {name} has {", ".join(can)}')
     for what in only or can:
         part = can[what]
         data, file = to_onnx(part), f'{name}.{what}.onnx'
@@ -162,8 +175,10 @@ def export_game(game: Game, # trained
         write_atomic(out/file, lambda f: f.write(data))
         with torch.no_grad(): made = part.call(*part.inputs.values())
         made = made if isinstance(made, tuple) else (made,)
-        found[what] = dict(file=file, bytes=len(data), inputs={k: list(v.shape[1:]) for k, v in part.inputs.items()}, outputs={k: list(v.shape[1:]) for k, v in zip(part.outputs, made)})
-    said = dict(name=name, size=size, nz=getattr(game, 'nz', None), labels=list(labels), bytes=sum(p['bytes'] for p in found.values()), parts=found, parity=worst, **about)
+        found[what] = dict(file=file, bytes=len(data), inputs={k: list(v.shape[1:]) for k, v in part.inputs.items()},
+                           outputs={k: list(v.shape[1:]) for k, v in zip(part.outputs, made)})
+    said = dict(name=name, size=size, nz=getattr(game, 'nz', None), labels=list(labels),
+                bytes=sum(p['bytes'] for p in found.values()), parts=found, parity=worst, **about)
     write_atomic(out/f'{name}.json', lambda f: f.write(json.dumps(said, indent=1).encode()))
     return said
 
@@ -176,4 +191,5 @@ def export_run(run: str | Path, # a folder that `dlcv_gan train` wrote
               ) -> dict: # what stands in the JSON
     "Export a run's trained game, its moving average where there is one."
     settings, run = read_settings(run), Path(run)
-    return export_game(load_run(run), out, name or run.resolve().name, settings['size'], label_names(run), bits, system=settings['system'], rounds=settings['rounds'], **about)
+    return export_game(load_run(run), out, name or run.resolve().name, settings['size'], label_names(run), bits,
+                       system=settings['system'], rounds=settings['rounds'], **about)

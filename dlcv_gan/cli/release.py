@@ -18,7 +18,9 @@ _Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 def _parse(source):
     try: return ast.parse(source)
-    except SyntaxError as e: raise ValueError(f'the cell that begins with {source.strip().splitlines()[0]!r} is not plain Python ({e.msg}); tag it `given` to leave it alone') from None
+    except SyntaxError as e:
+        raise ValueError(f'the cell that begins with {source.strip().splitlines()[0]!r} is not plain Python '
+                         f'({e.msg}); tag it `given` to leave it alone') from None
 
 
 def _work(tree):
@@ -28,7 +30,8 @@ def _work(tree):
         if not isinstance(node, ast.ClassDef): continue
         methods = [n for n in node.body if isinstance(n, _Function)]
         for m in methods:
-            if m.name != '__init__' or len(methods) == 1: yield f'{node.name}.{m.name}', m, m.name[0] == '_' != m.name[1]
+            if m.name != '__init__' or len(methods) == 1:
+                yield f'{node.name}.{m.name}', m, m.name[0] == '_' != m.name[1]
 
 
 def stub(source: str, # of one cell
@@ -44,9 +47,11 @@ def stub(source: str, # of one cell
             continue
         documented = ast.get_docstring(f, clean=False) is not None
         if documented and len(f.body) == 1: continue # it does nothing, and says so
-        at, offset = (f.body[0].end_lineno, f.body[0].end_col_offset) if documented else (f.body[0].lineno, f.body[0].col_offset)
+        at, offset = (f.body[0].end_lineno,
+                      f.body[0].end_col_offset) if documented else (f.body[0].lineno, f.body[0].col_offset)
         head = lines[at - 1].encode()[:offset].decode().rstrip() # Python counts bytes
-        lines[at - 1:f.end_lineno] = [*([head] if head else []), f"{' '*(f.col_offset + 4)}raise NotImplementedError('your turn: {name}')"]
+        lines[at - 1:f.end_lineno] = [*([head] if head else []),
+                                      f"{' '*(f.col_offset + 4)}raise NotImplementedError('your turn: {name}')"]
     return '\n'.join(lines)
 
 # %% ../../nbs/command/release.ipynb #d504dd6f
@@ -76,19 +81,26 @@ def _released(nb, solved):
         if c['cell_type'] == 'code':
             if is_solution(c) and not solved: source = stub(source)
             source = re.sub(r'(?m)^#\|.*\n?', '', source).strip('\n')
-            if source: cells.append(dict(cell_type='code', id=c['id'], metadata=dict(tags=['solution']) if is_solution(c) else {}, source=source, execution_count=None, outputs=[]))
+            if source:
+                cells.append(dict(cell_type='code', id=c['id'],
+                                  metadata=dict(tags=['solution']) if is_solution(c) else {}, source=source,
+                                  execution_count=None, outputs=[]))
         else:
             if not solved: source = re.sub(r'(?s)\n?<details>.*?</details>', '\n\n*Your answer:*', source)
             cells.append(dict(cell_type='markdown', id=c['id'], metadata={}, source=_plain_links(source)))
-    if not solved: cells.append(dict(cell_type='code', id='check', metadata={}, source='from dlcv_gan.check import check', execution_count=None, outputs=[]))
-    kernel = {k: v for k, v in nb['metadata'].items() if k in ('kernelspec', 'language_info')} # not the stamp of what ran
+    if not solved:
+        cells.append(dict(cell_type='code', id='check', metadata={}, source='from dlcv_gan.check import check',
+                          execution_count=None, outputs=[]))
+    # not the stamp of what ran
+    kernel = {k: v for k, v in nb['metadata'].items() if k in ('kernelspec', 'language_info')}
     return dict(cells=cells, metadata=kernel, nbformat=4, nbformat_minor=5)
 
 
 def solutions(notebook: str | Path, # a name such as '02_gan', or a file
              ) -> dict: # id of the cell -> its source
     "The cells that a released notebook has as stubs."
-    return {c['id']: re.sub(r'(?m)^#\|.*\n?', '', ''.join(c['source'])).strip('\n') for c in _read(notebook)[1]['cells'] if is_solution(c)}
+    return {c['id']: re.sub(r'(?m)^#\|.*\n?', '', ''.join(c['source'])).strip('\n')
+            for c in _read(notebook)[1]['cells'] if is_solution(c)}
 
 # %% ../../nbs/command/release.ipynb #037542a2
 def _read(notebook):
@@ -97,10 +109,14 @@ def _read(notebook):
     if not file.is_file(): file = next(nbs.rglob(f'{Path(notebook).name.removesuffix(".ipynb")}.ipynb'), file)
     if not file.is_file():
         near = difflib.get_close_matches(str(notebook), [p.stem for p in nbs.rglob('*.ipynb')], 1)
-        raise FileNotFoundError(f'no notebook {notebook}' + (f'; did you mean {near[0]}?' if near else f': give a file, or run the command in a checkout of {dlcv_gan.__name__}, which has them in nbs/'))
+        raise FileNotFoundError(f'no notebook {notebook}'
+                                + (f'; did you mean {near[0]}?' if near else ': give a file, or run the command in a '
+                                                                             f'checkout of {dlcv_gan.__name__}, which '
+                                                                             'has them in nbs/'))
     try: nb = json.loads(file.read_text(encoding='utf-8'))
     except ValueError as e: raise ValueError(f'{file} is no notebook ({e}); give an .ipynb file') from None
-    if not isinstance(nb, dict) or 'cells' not in nb: raise ValueError(f'{file} is no notebook: it has no cells; give an .ipynb file')
+    if not isinstance(nb, dict) or 'cells' not in nb:
+        raise ValueError(f'{file} is no notebook: it has no cells; give an .ipynb file')
     return file, nb
 
 
@@ -113,14 +129,18 @@ def release_assignment(notebook: str | Path, # a name such as '02_gan', or a fil
     file, nb = _read(notebook)
     stubs = [c for c in nb['cells'] if is_solution(c)]
     answers = sum(''.join(c['source']).count('<details>') for c in nb['cells'] if c['cell_type'] == 'markdown')
-    if not stubs and not answers: raise ValueError(f'{file} has no solution to take out: tag the cells that students shall write with `solution`')
+    if not stubs and not answers:
+        raise ValueError(f'{file} has no solution to take out: tag the cells that students shall write with `solution`')
     targets = {Path(out)/file.name: False, **({Path(solutions)/file.name: True} if solutions else {})}
-    if solutions and len(targets) == 1: raise ValueError(f'--solutions {solutions}: this is the folder for the students; give another one')
+    if solutions and len(targets) == 1:
+        raise ValueError(f'--solutions {solutions}: this is the folder for the students; give another one')
     for target in targets:
-        if target.exists(): raise FileExistsError(f'{target} is there already, and somebody may have worked in it; give another folder')
+        if target.exists():
+            raise FileExistsError(f'{target} is there already, and somebody may have worked in it; give another folder')
     for target, solved in targets.items():
         text = json.dumps(_released(nb, solved), indent=1, ensure_ascii=False, sort_keys=True) + '\n'
         write_atomic(target, lambda f: f.write(text.encode()))
     functions = sum(not goes for c in stubs for *_, goes in _work(_parse(''.join(c['source']))))
-    say(f'{Path(out)/file.name}: {functions} functions to write in {len(stubs)} cells, {answers} answers taken out' + (f'; solutions in {Path(solutions)/file.name}' if solutions else ''))
+    say(f'{Path(out)/file.name}: {functions} functions to write in {len(stubs)} cells, {answers} answers taken out'
+        + (f'; solutions in {Path(solutions)/file.name}' if solutions else ''))
     return Path(out)/file.name

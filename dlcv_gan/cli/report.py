@@ -41,77 +41,127 @@ _real = (('Sharpness of real pictures', 'real.sharpness'), ('Diversity of real p
 _model = 'Describe the network: layers, activations, normalisation, and why these (`dlcv_gan describe NAME` prints every layer). Which settings did you try before these?'
 
 hw4 = Course('Course A: VAE, GAN and ACGAN on faces', 'hw4', (
-    Section('1-1 The VAE: model and settings', (_model, 'Which weight did you give the KL term, and what happens with a smaller and with a larger one?'),
+    Section('1-1 The VAE: model and settings', (_model, 'Which weight did you give the KL term, and what happens with '
+                                                        'a smaller and with a larger one?'),
             parts=('vae',), numbers=(('Weight of the KL term', 'vae.kl_weight'),)),
-    Section('1-2 Learning curves of the VAE', ('Why do the two curves move as they do, and what does the one cost the other?',), ('fig1_2.jpg',),
+    Section('1-2 Learning curves of the VAE', ('Why do the two curves move as they do, and what does the one cost the '
+                                               'other?',), ('fig1_2.jpg',),
             (('KL divergence at the end, nats a picture', 'vae.kl'),)),
-    Section('1-3 Test pictures and their reconstructions', ('What is kept of a face and what is lost? Why?',), ('fig1_3.jpg',),
-            (('Mean squared error on the test set (pixels in [-1, 1], mean over pixels, channels and pictures)', 'vae.test_mse'),
-             ('The same for the mean face as the only answer', 'vae.mean_face_mse'), ('Sharpness of the reconstructions', 'vae.reconstruction_sharpness'), _real[0])),
-    Section('1-4 Random pictures from the VAE', ('How do they differ from the reconstructions, and why?',), ('fig1_4.jpg',), _samples('vae.samples') + _real),
-    Section('1-5 The latent space', ('Does the attribute show, although the VAE was never told? What does t-SNE not say?',), ('fig1_5.jpg',)),
+    Section('1-3 Test pictures and their reconstructions', ('What is kept of a face and what is lost? Why?',),
+            ('fig1_3.jpg',),
+            (('Mean squared error on the test set (pixels in [-1, 1], mean over pixels, channels and pictures)',
+              'vae.test_mse'),
+             ('The same for the mean face as the only answer', 'vae.mean_face_mse'),
+             ('Sharpness of the reconstructions', 'vae.reconstruction_sharpness'), _real[0])),
+    Section('1-4 Random pictures from the VAE', ('How do they differ from the reconstructions, and why?',),
+            ('fig1_4.jpg',), _samples('vae.samples') + _real),
+    Section('1-5 The latent space', ('Does the attribute show, although the VAE was never told? What does t-SNE not '
+                                     'say?',), ('fig1_5.jpg',)),
     Section('2-1 The GAN: model and settings', (_model,), parts=('gan',)),
-    Section('2-2 Learning curves of the GAN', ('Which curves say that the training is healthy, and which say nothing about the pictures?',), ('fig2_2.jpg',),
+    Section('2-2 Learning curves of the GAN', ('Which curves say that the training is healthy, and which say nothing '
+                                               'about the pictures?',), ('fig2_2.jpg',),
             (('Share of pairs (real, fake) that D puts in order, last tenth of the run', 'gan.rank'),)),
-    Section('2-3 Random pictures from the GAN', ('What did you observe: faults, repetitions, when did faces appear?',), ('fig2_3.jpg',), _samples('gan.samples') + _real),
-    Section('VAE against GAN', ('Compare the two sets of random pictures, and explain the difference by what each loss asks for.',),
-            numbers=(('Sharpness, VAE', 'vae.samples.sharpness'), ('Sharpness, GAN', 'gan.samples.sharpness'), ('Diversity, VAE', 'vae.samples.diversity'),
+    Section('2-3 Random pictures from the GAN', ('What did you observe: faults, repetitions, when did faces appear?',),
+            ('fig2_3.jpg',), _samples('gan.samples') + _real),
+    Section('VAE against GAN', ('Compare the two sets of random pictures, and explain the difference by what each '
+                                'loss asks for.',),
+            numbers=(('Sharpness, VAE', 'vae.samples.sharpness'), ('Sharpness, GAN', 'gan.samples.sharpness'),
+                     ('Diversity, VAE', 'vae.samples.diversity'),
                      ('Diversity, GAN', 'gan.samples.diversity'), *_real)),
-    Section('3-1 The ACGAN: model and settings', (_model, 'How does the attribute enter the generator, and who is asked for it?'), parts=('acgan',), numbers=(('Attribute', 'acgan.attribute'),)),
-    Section('3-2 Learning curves of the ACGAN', ('Which half is learned first, the attribute or the face, and how do you see it?',), ('fig3_2.jpg',)),
-    Section('3-3 Pairs of pictures with the attribute off and on', ('What changes with the attribute, and what else changes?',), ('fig3_3.jpg',),
-            (('Attribute as asked for, by a classifier that never saw a sample (guessing 0.5)', 'acgan.found.accuracy'), ('The same classifier on test pictures', 'acgan.found_in_real.accuracy'),
-             ('Change of a pixel when the attribute is switched, of 2', 'acgan.change_with_the_attribute'), ('Change of a pixel with another code, of 2', 'acgan.change_with_the_code'))),
+    Section('3-1 The ACGAN: model and settings', (_model, 'How does the attribute enter the generator, and who is '
+                                                          'asked for it?'), parts=('acgan',),
+            numbers=(('Attribute', 'acgan.attribute'),)),
+    Section('3-2 Learning curves of the ACGAN', ('Which half is learned first, the attribute or the face, and how do '
+                                                 'you see it?',), ('fig3_2.jpg',)),
+    Section('3-3 Pairs of pictures with the attribute off and on',
+            ('What changes with the attribute, and what else changes?',), ('fig3_3.jpg',),
+            (('Attribute as asked for, by a classifier that never saw a sample (guessing 0.5)', 'acgan.found.accuracy'),
+             ('The same classifier on test pictures', 'acgan.found_in_real.accuracy'),
+             ('Change of a pixel when the attribute is switched, of 2', 'acgan.change_with_the_attribute'),
+             ('Change of a pixel with another code, of 2', 'acgan.change_with_the_code'))),
     Section('Bonus: InfoGAN', ('Not part of this run: show what your codes do, or delete this heading.',))))
 
 hw3 = Course('Course B: anime faces, faces from tags, style transfer', 'hw3', (
     Section('3-1 Random faces: model and settings', (_model,), parts=('gan',)),
-    Section('3-1 Random faces: 25 of them, and observations', ('What did you observe while it trained?',), ('gan.png', 'gan_curves.png'),
-            (('Faces that the detector finds on the sheet, of 25 (20 pass)', 'gan.faces'), ('The same for 25 real faces', 'real.faces'), *_samples('gan'), *_real)),
-    Section('3-2 Faces from tags: model and settings', (_model, 'How loud are the tags beside the adversarial term, and what did you see with other weights?'), parts=('cgan',)),
-    Section('3-2 Faces from tags: 25 of them, and observations', ('Which colours obey, and which do not? Why?',), ('cgan.png', 'cgan_curves.png'),
-            (('Faces that the detector finds on the sheet, of 25 (20 pass)', 'cgan.faces'), ('Hair as asked for, by a judge', 'tags.hair.samples'), ('The judge on real faces: hair', 'tags.hair.real'),
-             ('Eyes as asked for, by a judge', 'tags.eyes.samples'), ('The judge on real faces: eyes', 'tags.eyes.real'), *_samples('cgan'))),
+    Section('3-1 Random faces: 25 of them, and observations', ('What did you observe while it trained?',),
+            ('gan.png', 'gan_curves.png'),
+            (('Faces that the detector finds on the sheet, of 25 (20 pass)', 'gan.faces'),
+             ('The same for 25 real faces', 'real.faces'), *_samples('gan'), *_real)),
+    Section('3-2 Faces from tags: model and settings', (_model, 'How loud are the tags beside the adversarial term, '
+                                                                'and what did you see with other weights?'),
+            parts=('cgan',)),
+    Section('3-2 Faces from tags: 25 of them, and observations', ('Which colours obey, and which do not? Why?',),
+            ('cgan.png', 'cgan_curves.png'),
+            (('Faces that the detector finds on the sheet, of 25 (20 pass)', 'cgan.faces'),
+             ('Hair as asked for, by a judge', 'tags.hair.samples'),
+             ('The judge on real faces: hair', 'tags.hair.real'),
+             ('Eyes as asked for, by a judge', 'tags.eyes.samples'),
+             ('The judge on real faces: eyes', 'tags.eyes.real'), *_samples('cgan'))),
     Section('Comparison with WGAN-GP or a similar model', (
-        'Not part of this run: train the other model on the same pictures for as long (`dlcv_gan train wgan-gp --data DIR --out RUN`), measure both (`dlcv_gan score RUN`), show both sheets, and compare.',)),
-    Section('Training tips, with and without', ('Tip 1: which, why should it help, both runs, the numbers, what you conclude.', 'Tip 2: the same.', 'Tip 3: the same. (The notebook 10_tips shows how little one seed says.)')),
+        'Not part of this run: train the other model on the same pictures for as long '
+        '(`dlcv_gan train wgan-gp --data DIR --out RUN`), measure both (`dlcv_gan score RUN`), show both sheets, and '
+        'compare.',)),
+    Section('Training tips, with and without', ('Tip 1: which, why should it help, both runs, the numbers, what you '
+                                                'conclude.', 'Tip 2: the same.', 'Tip 3: the same. (The notebook '
+                                                                                 '10_tips shows how little one seed '
+                                                                                 'says.)')),
     Section('3-3 Style transfer', (_model,), ('cyclegan.png', 'cyclegan_curves.png'), parts=('cyclegan',), numbers=(
-        ('Horse to zebra: change of a pixel, of 2', 'cyclegan.a to b.change'), ('Horse to zebra: distance to the true counterpart, by windows', 'cyclegan.a to b.window.error'),
-        ('... had nothing been done', 'cyclegan.a to b.window.doing_nothing'), ('Zebra to horse: change of a pixel, of 2', 'cyclegan.b to a.change'),
-        ('Zebra to horse: distance to the true counterpart, by windows', 'cyclegan.b to a.window.error'), ('... had nothing been done', 'cyclegan.b to a.window.doing_nothing'))),
-    Section('3-3 Style transfer: analysis', ('Which pictures fail, and what have they in common? What happens to the background?',))))
+        ('Horse to zebra: change of a pixel, of 2', 'cyclegan.a to b.change'),
+        ('Horse to zebra: distance to the true counterpart, by windows', 'cyclegan.a to b.window.error'),
+        ('... had nothing been done', 'cyclegan.a to b.window.doing_nothing'),
+        ('Zebra to horse: change of a pixel, of 2', 'cyclegan.b to a.change'),
+        ('Zebra to horse: distance to the true counterpart, by windows', 'cyclegan.b to a.window.error'),
+        ('... had nothing been done', 'cyclegan.b to a.window.doing_nothing'))),
+    Section('3-3 Style transfer: analysis', ('Which pictures fail, and what have they in common? What happens to the '
+                                             'background?',))))
 
 anime = Course('Course C: faces from a text', 'wishes', (
-    Section('Model and settings', (_model, 'How are the tags read, and what becomes of rows with two colours or none?'), parts=('cgan',)),
+    Section('Model and settings', (_model, 'How are the tags read, and what becomes of rows with two colours or none?'),
+            parts=('cgan',)),
     Section('Learning curves', ('What do they show, and what do they hide?',), ('curves.png',)),
     Section('Samples', ('How good are they, and how varied are the five of one line?',), ('wishes.png', 'colours.png'),
-            (('Lines of the text', 'lines'), ('Pictures', 'samples'), ('Lines without hair', 'without_hair'), ('Lines without eyes', 'without_eyes'))),
+            (('Lines of the text', 'lines'), ('Pictures', 'samples'), ('Lines without hair', 'without_hair'),
+             ('Lines without eyes', 'without_eyes'))),
     Section('Are the tags obeyed?', ('Which colours obey, and which do not? Why?',), numbers=(
-        ('Hair as asked for, by a judge', 'tags.hair.samples'), ('The judge on real faces: hair', 'tags.hair.real'), ('Always the commonest hair', 'tags.hair.guessing'),
-        ('Eyes as asked for, by a judge', 'tags.eyes.samples'), ('The judge on real faces: eyes', 'tags.eyes.real'), ('Always the commonest eyes', 'tags.eyes.guessing'))),
-    Section('Experiments', ('What did you change, what did you expect, what came out? At least one pair of runs that differ in one thing.',))))
+        ('Hair as asked for, by a judge', 'tags.hair.samples'), ('The judge on real faces: hair', 'tags.hair.real'),
+        ('Always the commonest hair', 'tags.hair.guessing'),
+        ('Eyes as asked for, by a judge', 'tags.eyes.samples'), ('The judge on real faces: eyes', 'tags.eyes.real'),
+        ('Always the commonest eyes', 'tags.eyes.guessing'))),
+    Section('Experiments', ('What did you change, what did you expect, what came out? At least one pair of runs that '
+                            'differ in one thing.',))))
 
 
 def _exam(key, name):
     figures = tuple(f'exam_{key}/{exam}.png' for exam in ('test', 'new_test'))
-    return Section(f'Task 1, {name}: results', ('Discuss them: what is drawn rightly, colours or shapes, one object or three? What separates the two exams?',), (*figures, f'{key}_curves.png'), tuple(
+    return Section(f'Task 1, {name}: results', ('Discuss them: what is drawn rightly, colours or shapes, one object '
+                                                'or three? What separates the two exams?',),
+                   (*figures, f'{key}_curves.png'), tuple(
         (f'{exam}: {what}', f'{key}.{exam}.{at}') for exam in ('test', 'new_test') for what, at in (
-            ('accuracy of what is handed in', 'handed_in'), ('mean over draws', 'mean'), ('lower end of its interval', 'low'), ('upper end', 'high'), ('guessing', 'guessing'))))
+            ('accuracy of what is handed in', 'handed_in'), ('mean over draws', 'mean'),
+            ('lower end of its interval', 'low'), ('upper end', 'high'), ('guessing', 'guessing'))))
 
 
 lab7 = Course('Course D: scenes to order, and faces', 'lab7', (
-    Section('Introduction', ('Which tasks, which models, in a paragraph.',), numbers=(('The evaluator on pictures it has not seen', 'evaluator.held_out'),)),
-    Section('Task 1, conditional GAN: implementation', (_model, 'How does the condition enter both nets? Who moves how often?'), parts=('cgan',)),
+    Section('Introduction', ('Which tasks, which models, in a paragraph.',),
+            numbers=(('The evaluator on pictures it has not seen', 'evaluator.held_out'),)),
+    Section('Task 1, conditional GAN: implementation', (_model, 'How does the condition enter both nets? Who moves '
+                                                                'how often?'), parts=('cgan',)),
     _exam('cgan', 'conditional GAN'),
-    Section('Task 1, conditional flow: implementation', (_model, 'Write down the likelihood that is maximised, and where the condition enters it.'), parts=('cnf',)),
+    Section('Task 1, conditional flow: implementation', (_model, 'Write down the likelihood that is maximised, and '
+                                                                 'where the condition enters it.'), parts=('cnf',)),
     _exam('cnf', 'conditional flow'),
-    Section('Task 1: GAN against flow', ('Compare accuracy, pictures, training time. Which one listens, which one draws?',), numbers=tuple(
-        (f'{name}, {exam}', f'{key}.{exam}.mean') for exam in ('test', 'new_test') for key, name in (('cgan', 'GAN'), ('cnf', 'Flow')))),
+    Section('Task 1: GAN against flow', ('Compare accuracy, pictures, training time. Which one listens, which one '
+                                         'draws?',), numbers=tuple(
+        (f'{name}, {exam}', f'{key}.{exam}.mean') for exam in ('test', 'new_test')
+        for key, name in (('cgan', 'GAN'), ('cnf', 'Flow')))),
     Section('Task 2: implementation', (_model,), ('cnf_faces_curves.png',), parts=('cnf_faces',)),
-    Section('Task 2-1: faces under at least three conditions', ('Which conditions does each row ask for, and are they met?',), ('faces_conditions.png',)),
-    Section('Task 2-2: three interpolations', ('What changes along the way, and does every picture look like a face?',), ('faces_interpolation.png',),
+    Section('Task 2-1: faces under at least three conditions',
+            ('Which conditions does each row ask for, and are they met?',), ('faces_conditions.png',)),
+    Section('Task 2-2: three interpolations', ('What changes along the way, and does every picture look like a face?',),
+            ('faces_interpolation.png',),
             (('Largest error of a face encoded and decoded, of 2', 'faces.exact'),)),
-    Section('Task 2-3: two attributes moved', ('How is the direction found, and what else moves with it?',), ('faces_moved.png',)),
+    Section('Task 2-3: two attributes moved', ('How is the direction found, and what else moves with it?',),
+            ('faces_moved.png',)),
     Section('Discussion', ('What would you do with another week?',))))
 
 courses = dict(hw4=hw4, hw3=hw3, anime=anime, lab7=lab7)
@@ -120,14 +170,17 @@ courses = dict(hw4=hw4, hw3=hw3, anime=anime, lab7=lab7)
 def _json(file: Path) -> dict | None: # None: not there
     if not file.is_file(): return None
     try: found = json.loads(file.read_text(encoding='utf-8'))
-    except ValueError as e: raise ValueError(f'{file} is damaged ({e}); run the hand-in again, which writes it anew') from None
-    if not isinstance(found, dict): raise ValueError(f'{file} is damaged: it holds no settings; run the hand-in again, which writes it anew')
+    except ValueError as e:
+        raise ValueError(f'{file} is damaged ({e}); run the hand-in again, which writes it anew') from None
+    if not isinstance(found, dict):
+        raise ValueError(f'{file} is damaged: it holds no settings; run the hand-in again, which writes it anew')
     return found
 
 
 def _words(value) -> str: # a score for reading
     if value is None: return 'not measured'
-    if isinstance(value, dict) and {'value', 'low', 'high'} <= set(value): return f"{_words(value['value'])} ({_words(value['low'])} to {_words(value['high'])})"
+    if isinstance(value, dict) and {'value', 'low', 'high'} <= set(value):
+        return f"{_words(value['value'])} ({_words(value['low'])} to {_words(value['high'])})"
     return f'{value:.4g}' if isinstance(value, float) else str(value)
 
 
@@ -148,7 +201,8 @@ def _part(out, name, weights, missing):
     except FileNotFoundError:
         missing.append(f'the finished run {name}')
         return f'**Missing:** the finished run `{name}`.'
-    nets = ', '.join(f'{net} {count_parameters(module):,}' for net, module in game.named_children() if count_parameters(module))
+    nets = ', '.join(f'{net} {count_parameters(module):,}'
+                     for net, module in game.named_children() if count_parameters(module))
     return f'Run `{name}`: {recipe(run)}. Trained for {seconds:.0f} seconds. Parameters: {nets}.'
 
 
@@ -159,21 +213,31 @@ def _fill(out, course, settings, scores):
     for s in course.sections:
         body += [f'## {s.heading}', *(_part(out, name, settings.get('weights'), missing) for name in s.parts)]
         for figure in s.figures:
-            if (out/figure).is_file(): body.append(f"![{captions.get(figure, figure)}]({figure})\n\n*{captions.get(figure, figure)}* (`{figure}`)")
+            if (out/figure).is_file():
+                body.append(f"![{captions.get(figure, figure)}]({figure})\n\n*{captions.get(figure, figure)}* "
+                            f"(`{figure}`)")
             else:
                 missing.append(figure)
                 body.append(f'**Missing:** `{figure}`.')
         if table := _table(s, scores, missing): body.append('\n'.join(table))
         body += [f'**Write:** {q}' for q in s.questions]
     facts = [f'{k} {settings[k]}' for k in ('scale', 'seed') if k in settings]
-    head = [f'# {course.title}', '**Write:** your name and number, your group, the date.', f"Figures and numbers: `{out.resolve().name}`, {', '.join(facts)}"
-            + (f", pictures: {scores['source']}" if 'source' in scores else '') + (f", {scores['seconds']:.0f} seconds of training" if scores.get('seconds') else '') + '.']
-    if settings.get('scale') == 'smoke': head.append('This is a smoke run: it shows that every file is written, and nothing was learned. Hand in one of a larger scale.')
-    if missing: head.append('**Missing in this hand-in:** ' + ', '.join(missing) + ('.' if scores else f". The hand-in was not finished: the same `dlcv_gan {settings['course']}` command goes on where it stopped."))
+    head = [f'# {course.title}', '**Write:** your name and number, your group, the date.',
+            f"Figures and numbers: `{out.resolve().name}`, {', '.join(facts)}"
+            + (f", pictures: {scores['source']}" if 'source' in scores
+               else '') + (f", {scores['seconds']:.0f} seconds of training" if scores.get('seconds') else '') + '.']
+    if settings.get('scale') == 'smoke':
+        head.append('This is a smoke run: it shows that every file is written, and nothing was learned. Hand in one '
+                    'of a larger scale.')
+    if missing:
+        head.append('**Missing in this hand-in:** ' + ', '.join(missing) + ('.' if scores
+                                                                            else ". The hand-in was not finished: "
+                                                                                 f"the same `dlcv_gan {settings['course']}` command goes on where it stopped."))
     return '\n\n'.join(head + body) + '\n', missing
 
 # %% ../../nbs/command/report.ipynb #71ed0cb8
-def _stamp(text: str) -> str: return f'<!-- as dlcv_gan report wrote it: {hashlib.sha256(text.encode()).hexdigest()[:16]} -->\n'
+def _stamp(text: str) -> str:
+    return f'<!-- as dlcv_gan report wrote it: {hashlib.sha256(text.encode()).hexdigest()[:16]} -->\n'
 
 
 def _untouched(file: Path) -> bool:
@@ -183,24 +247,33 @@ def _untouched(file: Path) -> bool:
 
 def report(run: str | Path, # the folder that a hand-in filled
            course: str | None = None, # 'hw4', 'hw3', 'anime' or 'lab7'; None: what the folder says
-           again: bool = False, # write a new one although the old one was edited? The old one is kept under another name
+           # write a new one although the old one was edited? The old one is kept under another name
+           again: bool = False,
            say=print, # told what was written and what is missing
           ) -> Path: # RUN/report.md
     "The course's headings with this run's figures, numbers and settings; an edited report is never overwritten."
     out = Path(run)
     settings = _json(out/'settings.json')
-    if settings is None: raise FileNotFoundError(f'{out} holds no hand-in: settings.json is missing; give the folder that `dlcv_gan hw4` (hw3, anime, lab7) filled')
+    if settings is None:
+        raise FileNotFoundError(f'{out} holds no hand-in: settings.json is missing; give the folder that '
+                                '`dlcv_gan hw4` (hw3, anime, lab7) filled')
     if settings.get('course') not in courses:
-        raise ValueError(f'{out} is a single run, not a hand-in; make one of it with `dlcv_gan hw4 OUT --weights FOLDER` (or hw3, anime, lab7), and report OUT')
-    if course and course != settings['course']: raise ValueError(f"--course {course}: {out} is a hand-in of {settings['course']}; leave the flag out, or give another folder")
+        raise ValueError(f'{out} is a single run, not a hand-in; make one of it with '
+                         '`dlcv_gan hw4 OUT --weights FOLDER` (or hw3, anime, lab7), and report OUT')
+    if course and course != settings['course']:
+        raise ValueError(f"--course {course}: {out} is a hand-in of {settings['course']}; leave the flag out, or give "
+                         "another folder")
     text, missing = _fill(out, courses[settings['course']], settings, _json(out/'metrics.json') or {})
     file = out/'report.md'
     if file.exists() and not _untouched(file):
-        if not again: raise FileExistsError(f'{file} has been edited; it stays as it is. With --again it is kept under another name and a new one is written')
+        if not again:
+            raise FileExistsError(f'{file} has been edited; it stays as it is. With --again it is kept under another '
+                                  'name and a new one is written')
         kept = next(p for i in range(1, 10**6) if not (p := out/f'report-{i}.md').exists())
         file.rename(kept)
         say(f'{kept}: what you had written')
     write_atomic(file, lambda f: f.write((text + _stamp(text)).encode()))
     figures, questions = text.count('\n!['), text.count('**Write:**')
-    say(f"{file}: {figures} figures, {questions} places to write" + (f"; missing: {', '.join(missing)}" if missing else ''))
+    say(f"{file}: {figures} figures, {questions} places to write"
+        + (f"; missing: {', '.join(missing)}" if missing else ''))
     return file

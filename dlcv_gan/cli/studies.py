@@ -30,7 +30,8 @@ def find_study(name: str, # as it was declared, such as 'turns'
     known = studies()
     if name in known: return known[name]
     near = difflib.get_close_matches(name, known, 1, .5)
-    raise ValueError(f'no study is called {name!r}: ' + (f'did you mean {near[0]!r}?' if near else f"known are {', '.join(known)}"))
+    raise ValueError(f'no study is called {name!r}: '
+                     + (f'did you mean {near[0]!r}?' if near else f"known are {', '.join(known)}"))
 
 # %% ../../nbs/command/studies.ipynb #11071358
 def call(args, # what argparse made of the flags
@@ -39,10 +40,13 @@ def call(args, # what argparse made of the flags
     if args.name is None: return _list(args)
     study = find_study(args.name)
     try:
-        study.run(seeds=args.seeds, only=args.only, again=args.again, scale=args.scale, device=args.device, workers=args.workers,
-                  address=args.address, gpus=args.gpus, out=args.out, say=lambda line: print(line, file=sys.stderr, flush=True))
+        study.run(seeds=args.seeds, only=args.only, again=args.again, scale=args.scale, device=args.device,
+                  workers=args.workers,
+                  address=args.address, gpus=args.gpus, out=args.out,
+                  say=lambda line: print(line, file=sys.stderr, flush=True))
     except KeyboardInterrupt:
-        print(f'\nstopped; what was finished is in {study.file(args.out)}, the same command goes on from there', file=sys.stderr)
+        print(f'\nstopped; what was finished is in {study.file(args.out)}, the same command goes on from there',
+              file=sys.stderr)
         return 130
     return _report(study, args)
 
@@ -52,16 +56,20 @@ def _report(study, args):
     frame = study.results(args.scale, args.device or default_device().type, args.out)
     if args.only: # the other claims' rows may be there or not; what was not asked for is not said
         frame = study.needed(frame, args.only)
-    print(f'{study.file(args.out)}: {len(frame)} runs, {int(frame.failed.sum())} failed, {frame.seconds.sum():.0f} s of one worker in all'
+    print(f'{study.file(args.out)}: {len(frame)} runs, {int(frame.failed.sum())} failed, {frame.seconds.sum():.0f} s '
+          'of one worker in all'
           + (f" ({frame.attrs['note']})" if frame.attrs.get('note') else ''))
-    for status, reason in frame[frame.failed == 1][['status', 'reason']].drop_duplicates().head(5).values: print(f'  {status}: {reason}')
+    for status, reason in frame[frame.failed == 1][['status', 'reason']].drop_duplicates().head(5).values:
+        print(f'  {status}: {reason}')
     table = study.verdicts(frame) if study.claims else None
     for claim in study.claims:
         if args.only and str(args.only) not in (str(claim.number), *(c.metric for c in claim.contrasts)): continue
         row = study.ledger(frame).set_index('claim').loc[claim.number]
         print(f'\n{claim.number} ({claim.report}) {claim.text}: {row.verdict.upper()}')
         for r in table[table.claim == claim.number].itertuples():
-            print(f'  {r.metric}, {r.contrast}' + (f' ({r.condition})' if r.condition else '') + f': {r.effect:+.3g} {r.unit} ({r.low:.3g} to {r.high:.3g}), '
+            print(f'  {r.metric}, {r.contrast}' + (f' ({r.condition})' if r.condition
+                                                   else '') + f': {r.effect:+.3g} {r.unit} ({r.low:.3g} to '
+                                                              f'{r.high:.3g}), '
                   f'{r.seeds} seeds, should be {r.says}: {r.verdict}' + (f', {r.why}' if r.why else ''))
     return int(len(frame) > 0 and frame.failed.all())
 
@@ -72,6 +80,8 @@ def _list(args):
         rows, now = read_table(study.file(args.out), study.names), study.version
         current = sum(r['version'] == now for r in rows)
         claims = ', '.join(str(c.number) for c in study.claims)
-        print(f'{study.name:12} {study.title}\n{"":12} claims {claims or "none"}; {len(study.points())} settings x {study.seeds} seeds; in the table: '
-              f'{current} runs of this code' + (f', {len(rows) - current} of other versions' if len(rows) > current else ''))
+        print(f'{study.name:12} {study.title}\n{"":12} claims {claims or "none"}; {len(study.points())} settings x '
+              f'{study.seeds} seeds; in the table: '
+              f'{current} runs of this code' + (f', {len(rows) - current} of other versions' if len(rows) > current
+                                                else ''))
     return 0

@@ -23,7 +23,8 @@ from ..models.tags import write_samples
 from ..view import plot_curves, save_picture
 
 # %% ../../nbs/handins/adlxmlds.ipynb #19fb436b
-figures = [('wishes.png', 'The first wishes, a line each, five faces'), ('colours.png', 'One code: hair by rows, eyes by columns'), ('curves.png', 'The game while it learns'),
+figures = [('wishes.png', 'The first wishes, a line each, five faces'),
+           ('colours.png', 'One code: hair by rows, eyes by columns'), ('curves.png', 'The game while it learns'),
            ('cgan/samples.gif', 'The game from its first round to its last')]
 
 
@@ -32,7 +33,11 @@ def answers(scores: dict, # what `anime` measured
     "What the staff would ask, answered from the numbers of this run."
     words = lambda s: f"{s['samples']:.1%} of the samples (a judge that never saw one; it is right on {s['real']:.1%} of test faces, and always naming the commonest colour would be on {s['guessing']:.1%})"
     obeyed = f"Hair as asked for in {words(scores['tags']['hair'])}; eyes in {words(scores['tags']['eyes'])}." if 'tags' in scores else 'Not judged: without --data there are no pictures that a judge could learn from.'
-    return [('Is it what was asked for?', obeyed), ('What is missing in the text', f"{scores['without_hair']} of {scores['lines']} lines name no hair, {scores['without_eyes']} no eyes; each of their pictures got a colour of its own.")]
+    return [('Is it what was asked for?', obeyed), ('What is missing in the text', f"{scores['without_hair']} of "
+                                                                                   f"{scores['lines']} lines name no "
+                                                                                   f"hair, {scores['without_eyes']} "
+                                                                                   "no eyes; each of their pictures "
+                                                                                   "got a colour of its own.")]
 
 
 def anime(text: str | Path, # testing_text.txt: `id,tags` a line
@@ -50,7 +55,8 @@ def anime(text: str | Path, # testing_text.txt: `id,tags` a line
     n_faces, size = at_scale((128, 32), (4000, 64), (40_000, 64), scale=scale)
     size, data = handed_in(weights, 'cgan', size, data, alone=True)
     pictures = open_tagged(data, size, on_bad) if data else None # what was given is read before the folder is claimed
-    claim(out, dict(course='anime', text=place(text), data=place(data), scale=scale, seed=seed, on_bad=on_bad, weights=place(weights)))
+    claim(out, dict(course='anime', text=place(text), data=place(data), scale=scale, seed=seed, on_bad=on_bad,
+                    weights=place(weights)))
     root = Path(data) if data else None
     if not root and not weights:
         say(f'pictures: drawing {n_faces:,} faces')
@@ -61,13 +67,17 @@ def anime(text: str | Path, # testing_text.txt: `id,tags` a line
     game = load_run(run)
     files = write_samples(game, wishes, HAIR, EYES, out/'samples', seed=seed)
     save_picture(np.stack([np.asarray(Image.open(f)) for f in files[:40]]), out/'wishes.png', nrow=5)
-    every = torch.cat([torch.eye(len(HAIR)).repeat_interleave(len(EYES), 0), torch.eye(len(EYES)).repeat(len(HAIR), 1)], 1)
+    every = torch.cat([torch.eye(len(HAIR)).repeat_interleave(len(EYES), 0), torch.eye(len(EYES)).repeat(len(HAIR), 1)],
+                      1)
     z = torch.randn(1, game.nz, generator=torch.Generator().manual_seed(seed)).expand(len(every), -1)
     with torch.no_grad(): save_picture(game.sample(len(every), every, z), out/'colours.png', nrow=len(EYES))
     save_picture(plot_curves(read_history(run)), out/'curves.png')
     scores = dict(source=str(data or 'drawn faces'), scale=scale, seed=seed, lines=len(wishes), samples=len(files),
-                  without_hair=sum(hair is None for _, hair, _ in wishes), without_eyes=sum(eyes is None for _, _, eyes in wishes), seconds=float(read_history(run)['seconds'].max()))
+                  without_hair=sum(hair is None for _, hair, _ in wishes),
+                  without_eyes=sum(eyes is None for _, _, eyes in wishes),
+                  seconds=float(read_history(run)['seconds'].max()))
     if pictures: scores['tags'] = hair_and_eyes(game, *pictures, at_scale(1, 8, 8, scale=scale), seed)
     intro = f"{len(files)} pictures for {len(wishes)} lines of {Path(text).name}, " + (f"a run of {weights}." if weights else f"scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training.")
-    say(f"done: {out/'samples'}, {write_page(out, 'Course C: faces from tags', intro, answers(scores), figures, ('wishes.png', 'colours.png'), runs, scores)}")
+    say(f"done: {out/'samples'}, "
+        f"{write_page(out, 'Course C: faces from tags', intro, answers(scores), figures, ('wishes.png', 'colours.png'), runs, scores)}")
     return scores

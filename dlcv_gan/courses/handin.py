@@ -26,10 +26,14 @@ def claim(out: Path, # the folder, made if need be
     file, settings = out/'settings.json', json.loads(json.dumps(settings))
     if file.exists():
         try: there = json.loads(file.read_text(encoding='utf-8'))
-        except ValueError as e: raise ValueError(f'{file} is damaged ({e}); delete the file, or give a new folder') from None
+        except ValueError as e:
+            raise ValueError(f'{file} is damaged ({e}); delete the file, or give a new folder') from None
         other = [k for k in settings if there.get(k) != settings[k]]
-        if other and any(p.name != file.name for p in out.iterdir()): raise FileExistsError(f'{out} holds a run with another {", ".join(other)}; give an empty folder, or the same settings to go on')
-    elif out.exists() and any(out.iterdir()): raise FileExistsError(f'{out} is not empty and holds no run of this command; give a new folder')
+        if other and any(p.name != file.name for p in out.iterdir()):
+            raise FileExistsError(f'{out} holds a run with another {", ".join(other)}; give an empty folder, or the '
+                                  'same settings to go on')
+    elif out.exists() and any(out.iterdir()):
+        raise FileExistsError(f'{out} is not empty and holds no run of this command; give a new folder')
     write_atomic(file, lambda f: f.write(json.dumps(settings, indent=2).encode()))
 
 # %% ../../nbs/handins/handin.ipynb #43d8107a
@@ -52,7 +56,9 @@ def find_run(weights: str | Path, # a hand-in's folder, a folder of runs, or a r
         if (run/'weights.safetensors').is_file():
             read_settings(run)
             return run
-    raise FileNotFoundError(f'--weights {weights}: no finished run is there: {part}/weights.safetensors is missing; give the folder of an earlier hand-in, or one that holds the runs by these names, or leave the flag out to train')
+    raise FileNotFoundError(f'--weights {weights}: no finished run is there: {part}/weights.safetensors is missing; '
+                            'give the folder of an earlier hand-in, or one that holds the runs by these names, or '
+                            'leave the flag out to train')
 
 
 def handed_in(weights: str | Path | None, # finished runs, or None
@@ -91,14 +97,16 @@ def enough(train: Pictures, # to learn from
           ):
     "ValueError where there are too few pictures, before anything is trained."
     if len(train) < least[0] or len(test) < least[1]:
-        raise ValueError(f'{where} has {len(train)} training and {len(test)} test pictures; at least {least[0]} and {least[1]} are needed: add pictures')
+        raise ValueError(f'{where} has {len(train)} training and {len(test)} test pictures; at least {least[0]} and '
+                         f'{least[1]} are needed: add pictures')
 
 
 def read_history(run: Path, # a finished run
                 ) -> pd.DataFrame: # one row a turn
     "The curves of a run."
     file = run/'history.csv'
-    if not file.is_file(): raise FileNotFoundError(f'{file} is missing: the curves are drawn from it; copy the whole folder of the run')
+    if not file.is_file():
+        raise FileNotFoundError(f'{file} is missing: the curves are drawn from it; copy the whole folder of the run')
     return pd.read_csv(file)
 
 
@@ -109,7 +117,8 @@ def recipe(run: Path, # a finished run
     named = lambda values: ', '.join(f"{k.replace('_', ' ')} {v}" for k, v in values.items())
     schedule = named(s['schedule']) or re.sub(r', players=.*?\)', '', str(find_system(s['system']).schedule))
     best = f"; weights of round {int(pd.read_csv(scores).set_index('round').score.idxmax()):,}, the best of {len(pd.read_csv(scores))} looks" if scores.is_file() else ''
-    return (f"{s['system']} ({named(s['build'])}); {schedule}; {s['rounds']:,} rounds of {s['bs']}, learning rate {s['lr']}{', one cycle' if s['one_cycle'] else ''}, betas {s['betas']}"
+    return (f"{s['system']} ({named(s['build'])}); {schedule}; {s['rounds']:,} rounds of {s['bs']}, learning rate "
+            f"{s['lr']}{', one cycle' if s['one_cycle'] else ''}, betas {s['betas']}"
             + (f", average over {s['ema']}" if s['ema'] else '') + best)
 
 # %% ../../nbs/handins/handin.ipynb #f9227046
@@ -147,10 +156,13 @@ def write_page(out: Path, # the hand-in's folder
     show = lambda name, caption: f'<figure><img src="{name}" alt="{html.escape(caption)}"><figcaption>{html.escape(caption)} (<code>{name}</code>)</figcaption></figure>'
     first, rest = [f for f in figures if f[0] in hero], [f for f in figures if f[0] not in hero]
     model = ''.join(f'<dt>{html.escape(name)}</dt><dd>{html.escape(recipe(run))}</dd>' for name, run in runs.items())
-    text, numbers = ''.join(f'<dt>{html.escape(q)}</dt><dd>{html.escape(a)}</dd>' for q, a in answers), json.dumps(plain(scores), indent=2, allow_nan=False)
-    page = (f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+    text, numbers = ''.join(f'<dt>{html.escape(q)}</dt><dd>{html.escape(a)}</dd>'
+                            for q, a in answers), json.dumps(plain(scores), indent=2, allow_nan=False)
+    page = ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
+            'content="width=device-width,initial-scale=1">'
             f'<title>{html.escape(title)}</title><style>{STYLE}</style><h1>{html.escape(title)}</h1><p>{html.escape(intro)}</p>'
-            f'<div class="hero">{"".join(show(*f) for f in first)}</div><h2>Answers</h2><dl>{text}</dl><h2>What was trained</h2><dl>{model}</dl><h2>Figures</h2>{"".join(show(*f) for f in rest)}'
+            f'<div class="hero">{"".join(show(*f) for f in first)}</div><h2>Answers</h2><dl>{text}</dl><h2>What was '
+            f'trained</h2><dl>{model}</dl><h2>Figures</h2>{"".join(show(*f) for f in rest)}'
             f'<h2>All numbers</h2><pre>{html.escape(numbers)}</pre></html>')
     write_atomic(out/'metrics.json', lambda f: f.write(numbers.encode()))
     write_atomic(out/'index.html', lambda f: f.write(page.encode()))

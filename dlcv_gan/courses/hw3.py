@@ -42,7 +42,8 @@ def tag_part(root: str | Path, # the folder of tagged faces
     light = dict(system='acgan-mended', set=['labels=23'])
     return dict(data=str(root), size=size, seed=seed, on_bad=on_bad, flip=True, rotate=5., **at_scale(scale=scale,
         smoke=dict(light, width=4, nz=16, bs=16, rounds=8, lr=[1e-3], ema=.9), laptop=dict(light, width=20, nz=64, bs=32, rounds=1800, lr=[1e-3], ema=.98),
-        full=dict(system='t2i', spectral=True, d=1, g=1, set=['weight=1'], bs=64, rounds=50_000, lr=[2e-4], ema=.999, best_every=1000)))
+        full=dict(system='t2i', spectral=True, d=1, g=1, set=['weight=1'], bs=64, rounds=50_000, lr=[2e-4], ema=.999,
+                  best_every=1000)))
 
 
 def parts(root: str | Path, # the folder of anime faces
@@ -53,9 +54,11 @@ def parts(root: str | Path, # the folder of anime faces
           on_bad: str = 'raise', # what to do with unreadable pictures or rows: 'raise' or 'skip'
          ) -> dict: # name -> flags of `dlcv_gan train`
     "What is trained, in numbers."
-    gan = at_scale(scale=scale, smoke=dict(width=4, nz=16, bs=16, rounds=8, lr=[1e-3], ema=.9), laptop=dict(width=16, nz=64, bs=32, rounds=1250, lr=[1e-3], ema=.98),
+    gan = at_scale(scale=scale, smoke=dict(width=4, nz=16, bs=16, rounds=8, lr=[1e-3], ema=.9),
+                   laptop=dict(width=16, nz=64, bs=32, rounds=1250, lr=[1e-3], ema=.98),
                    full=dict(width=64, nz=128, bs=64, rounds=50_000, lr=[2e-4], ema=.999, best_every=1000))
-    cyclegan = at_scale(scale=scale, smoke=dict(size=32, width=2, bs=2, rounds=3, set=['blocks=1']), laptop=dict(size=64, width=16, bs=4, rounds=300, lr=[1e-3], set=['blocks=4', 'copy=true']),
+    cyclegan = at_scale(scale=scale, smoke=dict(size=32, width=2, bs=2, rounds=3, set=['blocks=1']),
+                        laptop=dict(size=64, width=16, bs=4, rounds=300, lr=[1e-3], set=['blocks=4', 'copy=true']),
                         full=dict(size=256, bs=1, rounds=250_000, save_every=5000))
     return dict(gan=dict(system='gan-mended', data=str(root), size=size, seed=seed, on_bad=on_bad, flip=True, **gan),
                 cgan=tag_part(root, size, seed, scale, on_bad),
@@ -67,8 +70,10 @@ def open_tagged(root: str | Path, # a folder of tagged faces
                 on_bad: str, # 'raise' or 'skip'
                ) -> tuple[Pictures, Pictures]: # training and test faces
     "Faces with the 23 tags of hair and eyes; ValueError where the folder has others, or too few."
-    train, test = (open_pictures(root, split, size, on_bad, progress=sys.stderr.isatty()) for split in ('train', 'test'))
-    if train.attributes != ANIME_TAGS: raise ValueError(f'{root} has no tags of hair and eyes; give a folder with faces/ and tags_clean.csv')
+    train, test = (open_pictures(root, split, size, on_bad, progress=sys.stderr.isatty())
+                   for split in ('train', 'test'))
+    if train.attributes != ANIME_TAGS:
+        raise ValueError(f'{root} has no tags of hair and eyes; give a folder with faces/ and tags_clean.csv')
     enough(train, test, root, (32, 8))
     return train, test
 
@@ -78,7 +83,9 @@ def find_tagged_run(weights: str | Path, # a run, or a folder with a run `cgan`
                    ) -> Path: # the run; ValueError where it is conditioned on something else
     "A finished run that takes the 23 tags."
     run = find_run(weights, 'cgan', alone)
-    if label_names(run) != ANIME_TAGS: raise ValueError(f'--weights {run}: this run is not conditioned on the 23 tags of hair and eyes; give one of t2i, acgan96 or acgan-mended on tagged faces')
+    if label_names(run) != ANIME_TAGS:
+        raise ValueError(f'--weights {run}: this run is not conditioned on the 23 tags of hair and eyes; give one of '
+                         't2i, acgan96 or acgan-mended on tagged faces')
     return run
 
 # %% ../../nbs/handins/hw3.ipynb #be8032b6
@@ -89,7 +96,8 @@ def hair_and_eyes(game: Game, # takes 23 tags
                   seed: int = 0, # of the codes
                  ) -> dict: # 'hair' and 'eyes' -> samples, real, guessing: shares of 1; 'n' of samples and of test faces
     "How often the colour that was asked for is the one that a judge sees."
-    judge, y = FeatureNet.fit(train.images, train.labels, epochs=epochs), torch.from_numpy(np.asarray(test.labels[:600])).float()
+    judge, y = FeatureNet.fit(train.images, train.labels,
+                              epochs=epochs), torch.from_numpy(np.asarray(test.labels[:600])).float()
     found = [judge.attribute_probabilities(x) for x in (draw(game, len(y), y, seed=seed), to_float(test.images[:600]))]
     result = dict(n=len(y))
     for name, part in dict(hair=slice(0, len(HAIR)), eyes=slice(len(HAIR), None)).items():
@@ -124,11 +132,13 @@ def translations(game: Game, # a CycleGAN
         rows.append((x, y))
         if (horses/f'truth{side}').is_dir():
             known = open_pictures(horses, f'truth{side}', size, on_bad, progress=False)
-            truth = to_float(known.images) if known.names == pictures.names else None # a broken one was left out: nothing pairs any more
+            # a broken one was left out: nothing pairs any more
+            truth = to_float(known.images) if known.names == pictures.names else None
         scores[f'{side.lower()} to {to}'] = found = dict(pictures=len(x), change=float((y - x).abs().mean()))
         if truth is None: continue
         for name, window in (('pixel', 1), ('window', size // 8)):
-            found[name] = {what: float(window_error(p, truth, window).mean()) for what, p in dict(error=y, doing_nothing=x).items()}
+            found[name] = {what: float(window_error(p, truth, window).mean())
+                           for what, p in dict(error=y, doing_nothing=x).items()}
     n = min(8, *(len(x) for x, _ in rows))
     save_picture(torch.cat([p[:n] for pair in rows for p in pair]), out/'cyclegan.png', nrow=n)
     return scores
@@ -140,24 +150,38 @@ def answers(scores: dict, # what `hw3` measured
     tags, real, found = scores['tags'], scores['real'], []
     for file in ('gan', 'cgan'):
         count = scores[file]['faces']
-        found.append((f'Faces on {file}.png', 'Not counted: give the detector with --cascade lbpcascade_animeface.xml.' if count is None else
-                      f"{count} of 25; {'passed' if count >= 20 else 'the course wants 20'} (on 25 pictures of the training set it finds {real['faces']})."))
+        found.append((f'Faces on {file}.png', 'Not counted: give the detector with --cascade lbpcascade_animeface.xml.'
+                      if count is None else
+                      f"{count} of 25; {'passed' if count >= 20 else 'the course wants 20'} (on 25 pictures of the "
+                      f"training set it finds {real['faces']})."))
     words = lambda s: f"{s['samples']:.1%} of the samples have the colour that was asked for (the judge is right on {s['real']:.1%} of test faces; always naming the commonest colour would be on {s['guessing']:.1%})"
-    found.append(('Are the tags obeyed?', f"Asked {tags['n']} times. Hair: {words(tags['hair'])}. Eyes: {words(tags['eyes'])}."))
+    found.append(('Are the tags obeyed?', f"Asked {tags['n']} times. Hair: {words(tags['hair'])}. Eyes: "
+                                          f"{words(tags['eyes'])}."))
     share = lambda s, what: f"{s[what] / real[what]:.0%}"
-    found.append(('How good are the faces?', ' '.join(f"{name}: {share(scores[key], 'sharpness')} of the real faces' sharpness, {share(scores[key], 'diversity')} of their diversity, kernel distance "
-                  + '{value:.3g} ({low:.3g} to {high:.3g}).'.format(**scores[key]['kernel_distance']) for name, key in (('Random faces', 'gan'), ('Faces from tags', 'cgan')))))
+    found.append(('How good are the faces?', ' '.join(f"{name}: {share(scores[key], 'sharpness')} of the real faces' "
+                                                      f"sharpness, {share(scores[key], 'diversity')} of their "
+                                                      "diversity, kernel distance "
+                  + '{value:.3g} ({low:.3g} to {high:.3g}).'.format(**scores[key]['kernel_distance'])
+                                                      for name, key in (('Random faces', 'gan'),
+                                                                        ('Faces from tags', 'cgan')))))
     for way, s in scores['cyclegan'].items():
         text = f"{s['pictures']} pictures, changed by {s['change']:.3f} of 2 a pixel."
-        for name, words in (('window', 'Distance to the true counterpart, forgiving where inside a small window a stripe lies'), ('pixel', 'Pixel by pixel')):
-            if name in s: text += f" {words}: {s[name]['error']:.3f}, {s[name]['doing_nothing']:.3f} had nothing been done; {'nearer' if s[name]['error'] < s[name]['doing_nothing'] else 'not nearer'}."
+        for name, words in (('window', 'Distance to the true counterpart, forgiving where inside a small window a '
+                                       'stripe lies'), ('pixel', 'Pixel by pixel')):
+            if name in s:
+                text += f" {words}: {s[name]['error']:.3f}, {s[name]['doing_nothing']:.3f} had nothing been done; {'nearer' if s[name]['error'] < s[name]['doing_nothing'] else 'not nearer'}."
         found.append((f"Translation {way.replace('a', 'horse').replace('b', 'zebra')}", text))
-    return [*found, ('Against WGAN-GP, and three tips with and without', 'Not part of this run: the notebooks 04_wgan and 10_tips measure both, and `dlcv_gan train wgan-gp` trains the other game on the same faces.')]
+    return [*found, ('Against WGAN-GP, and three tips with and without',
+                     'Not part of this run: the notebooks 04_wgan and 10_tips measure both, and '
+                     '`dlcv_gan train wgan-gp` trains the other game on the same faces.')]
 
 
-figures = [('gan.png', '25 random faces'), ('cgan.png', 'A face for each of the first 25 lines of testing_tags.txt'), ('cyclegan.png', 'Horses, the same as zebras, zebras, the same as horses'),
-           ('gan_curves.png', 'The GAN while it learns'), ('cgan_curves.png', 'The GAN with tags while it learns'), ('cyclegan_curves.png', 'The translator while it learns'),
-           ('gan/samples.gif', 'The GAN from its first round to its last'), ('cgan/samples.gif', 'The GAN with tags from its first round to its last'),
+figures = [('gan.png', '25 random faces'), ('cgan.png', 'A face for each of the first 25 lines of testing_tags.txt'),
+           ('cyclegan.png', 'Horses, the same as zebras, zebras, the same as horses'),
+           ('gan_curves.png', 'The GAN while it learns'), ('cgan_curves.png', 'The GAN with tags while it learns'),
+           ('cyclegan_curves.png', 'The translator while it learns'),
+           ('gan/samples.gif', 'The GAN from its first round to its last'),
+           ('cgan/samples.gif', 'The GAN with tags from its first round to its last'),
            ('cyclegan/samples.gif', 'Horses as the translator saw them, from its first round to its last')]
 
 # %% ../../nbs/handins/hw3.ipynb #15cb8ab6
@@ -169,13 +193,15 @@ def hw3(out: str | Path, # the folder to fill
         scale: str | None = None, # 'smoke', 'laptop' or 'full'; None: what DLCV_GAN_SCALE says, else 'laptop'
         seed: int = 0, # of everything random
         on_bad: str = 'raise', # unreadable pictures or rows: 'raise', or 'skip' (counted and named)
-        weights: str | Path | None = None, # an earlier hand-in or a folder with runs gan, cgan, cyclegan, used instead of training
+        # an earlier hand-in or a folder with runs gan, cgan, cyclegan, used instead of training
+        weights: str | Path | None = None,
         say=print, # where progress is told
        ) -> dict: # the scores, as in metrics.json
     "Course B from data to hand-in: gan.png, cgan.png, cyclegan.png, metrics.json, weights and index.html; goes on where a killed run stopped."
     out, scale, place = Path(out), scale_name(scale), lambda path: path and str(Path(path).resolve())
     wishes = tags and read_tag_lines(tags) # bad lines are told before anything is trained
-    if wishes and len(wishes) < 25: raise ValueError(f'--tags {tags}: {len(wishes)} lines, the sheet has 25 places; give 25 lines at least')
+    if wishes and len(wishes) < 25:
+        raise ValueError(f'--tags {tags}: {len(wishes)} lines, the sheet has 25 places; give 25 lines at least')
     if cascade: # and so is a wrong detector, or none
         try: count_faces(np.zeros((480, 640, 3), np.uint8), cascade)
         except ImportError as e: raise ValueError(f'--cascade: {e}') from None
@@ -184,15 +210,20 @@ def hw3(out: str | Path, # the folder to fill
     side, horses = handed_in(weights, 'cyclegan', at_scale(32, 64, 256, scale=scale), horses)
     if weights:
         find_tagged_run(weights, alone=False)
-        if handed_in(weights, 'gan', 0, None)[0] != size: raise ValueError(f'--weights {weights}: gan and cgan draw pictures of different sizes; give runs of one size')
-    faces = open_tagged(data, size, on_bad) if data else None # what was given is read before the folder is claimed, and before anything is trained
+        if handed_in(weights, 'gan', 0, None)[0] != size:
+            raise ValueError(f'--weights {weights}: gan and cgan draw pictures of different sizes; give runs of one '
+                             'size')
+    # what was given is read before the folder is claimed, and before anything is trained
+    faces = open_tagged(data, size, on_bad) if data else None
     for part in ('trainA', 'trainB', 'testA', 'testB') if horses else ():
         try: open_pictures(horses, part, side, on_bad, progress=sys.stderr.isatty())
         except FileNotFoundError as e: raise FileNotFoundError(f'--horses: {e}') from None
-    claim(out, dict(course='hw3', data=place(data), tags=place(tags), horses=place(horses), scale=scale, seed=seed, on_bad=on_bad, weights=place(weights)))
+    claim(out, dict(course='hw3', data=place(data), tags=place(tags), horses=place(horses), scale=scale, seed=seed,
+                    on_bad=on_bad, weights=place(weights)))
     say(f'pictures: {data or f"drawing {n_faces:,} faces"}, {horses or f"drawing {n_animals * 9 // 4:,} animals"}')
     root = Path(data) if data else write_anime(out/'anime', n_faces, seed, size, sys.stderr.isatty())
-    horses = Path(horses) if horses else write_horse2zebra(out/'horse2zebra', n_animals, n_animals * 5 // 4, 24, 28, side, seed, sys.stderr.isatty())
+    horses = Path(horses) if horses else write_horse2zebra(out/'horse2zebra', n_animals, n_animals * 5 // 4, 24, 28,
+                                                           side, seed, sys.stderr.isatty())
     wishes = wishes or read_tag_lines(write_wishes(out/'testing_tags.txt', 25, seed))
     train, test = faces or open_tagged(root, size, on_bad)
     runs = train_parts(out, parts(root, horses, size, seed, scale, on_bad), weights, say)
@@ -203,16 +234,20 @@ def hw3(out: str | Path, # the folder to fill
     asked = tag_conditions(wishes[:25], HAIR, EYES, per_line=1, seed=seed)
     sheets = dict(gan=samples['gan'][:25], cgan=draw(games['cgan'], 25, asked, seed=seed))
     scores = dict(source=str(data or 'drawn faces'), scale=scale, seed=seed, size=size, train_pictures=len(train),
-                  real=dict(sharpness=float(sharpness(real).mean()), diversity=diversity(real), faces=len(count_faces(face_sheet(to_float(train.images[:25])), cascade)) if cascade else None))
+                  real=dict(sharpness=float(sharpness(real).mean()), diversity=diversity(real),
+                            faces=len(count_faces(face_sheet(to_float(train.images[:25])), cascade)) if cascade
+                            else None))
     for name, x in samples.items():
         scores[name] = dict(score(x, real), faces=write_sheet(sheets[name], out/f'{name}.png', cascade))
     scores['tags'] = hair_and_eyes(games['cgan'], train, test, at_scale(1, 8, 8, scale=scale), seed)
     scores['cyclegan'] = translations(games['cyclegan'], horses, side, on_bad, out)
     for name, run in runs.items():
-        columns = [[f'{p}.adversarial' for p in ('discriminator', 'generator')]] if name != 'cyclegan' else [['discriminators.a', 'discriminators.b'], ['generators.adversarial', 'generators.cycle', 'generators.identity']]
+        columns = [[f'{p}.adversarial' for p in ('discriminator',
+                                                 'generator')]] if name != 'cyclegan' else [['discriminators.a', 'discriminators.b'], ['generators.adversarial', 'generators.cycle', 'generators.identity']]
         if name == 'cgan': columns.append(['discriminator.attributes', 'generator.attributes'])
         history = read_history(run)
-        save_picture(plot_curves(history, [there for group in columns if (there := [c for c in group if c in history])], ylabel='value'), out/f'{name}_curves.png')
+        save_picture(plot_curves(history, [there for group in columns if (there := [c for c in group if c in history])],
+                                 ylabel='value'), out/f'{name}_curves.png')
     scores['seconds'] = float(sum(read_history(run)['seconds'].max() for run in runs.values()))
     intro = f"{len(train):,} training faces of {size}x{size} pixels ({scores['source']}), " + (f"runs of {weights}." if weights else f"scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training.")
     say(f"done: {write_page(out, 'Course B: faces, faces from tags, and a translation', intro, answers(scores), figures, ('gan.png', 'cgan.png', 'cyclegan.png'), runs, scores)}")

@@ -34,11 +34,14 @@ def parts(root: str | Path, # the folder of faces
     size = at_scale(32, 64, 64, scale=scale)
     common = dict(data=str(root), size=size, seed=seed, on_bad=on_bad)
     vae = at_scale(scale=scale,
-        smoke=dict(width=4, nz=16, bs=16, rounds=12), laptop=dict(width=16, nz=64, bs=32, rounds=600), full=dict(width=32, nz=1024, bs=64, rounds=30_000))
+        smoke=dict(width=4, nz=16, bs=16, rounds=12), laptop=dict(width=16, nz=64, bs=32, rounds=600),
+                   full=dict(width=32, nz=1024, bs=64, rounds=30_000))
     gan = at_scale(scale=scale,
-        smoke=dict(width=4, nz=16, bs=16, rounds=12, lr=[1e-3], ema=.9), laptop=dict(width=16, nz=64, bs=32, rounds=1250, lr=[1e-3], ema=.98),
+        smoke=dict(width=4, nz=16, bs=16, rounds=12, lr=[1e-3], ema=.9),
+                   laptop=dict(width=16, nz=64, bs=32, rounds=1250, lr=[1e-3], ema=.98),
         full=dict(width=64, nz=128, bs=64, rounds=50_000, lr=[2e-4], ema=.999, best_every=1000))
-    found = dict(vae=dict(system='vae', **common, **vae, lr=[at_scale(2e-3, 2e-3, 1e-3, scale=scale)], betas=[.9, .999], one_cycle=True, set=['kl_weight=0.25']),
+    found = dict(vae=dict(system='vae', **common, **vae, lr=[at_scale(2e-3, 2e-3, 1e-3, scale=scale)], betas=[.9, .999],
+                          one_cycle=True, set=['kl_weight=0.25']),
                  gan=dict(system='gan-mended', **common, **gan, flip=True))
     if attribute: found['acgan'] = dict(system='acgan-mended', **common, **gan, flip=True, attributes=[attribute])
     return found
@@ -68,7 +71,8 @@ def score(samples: torch.Tensor, # pictures (n, c, h, w) in [-1,1]
     "Sharpness, diversity and distance of a set of samples."
     net = FeatureNet.random(seed=0)
     distance = with_interval(kernel_distance, net.features(samples), net.features(real))
-    return dict(sharpness=float(sharpness(samples).mean()), diversity=diversity(samples), kernel_distance=distance._asdict())
+    return dict(sharpness=float(sharpness(samples).mean()), diversity=diversity(samples),
+                kernel_distance=distance._asdict())
 
 
 def vae_figures(run: Path, # of the VAE
@@ -89,8 +93,10 @@ def vae_figures(run: Path, # of the VAE
     name, values = colour_by(test, attribute)
     save_picture(tsne(means[:1000], values[:1000], name, seed), out/'fig1_5.jpg')
     mean_face = x.mean(0, keepdim=True).expand_as(x)
-    return dict(test_mse=float(mse(x, back)), mean_face_mse=float(mse(x, mean_face)), kl=float(history['vae.kl'].tail(50).mean()), kl_weight=game.kl_weight,
-                reconstruction_sharpness=float(sharpness(back).mean()), samples=score(draw(game, 256, seed=seed), x[:256]))
+    return dict(test_mse=float(mse(x, back)), mean_face_mse=float(mse(x, mean_face)),
+                kl=float(history['vae.kl'].tail(50).mean()), kl_weight=game.kl_weight,
+                reconstruction_sharpness=float(sharpness(back).mean()),
+                samples=score(draw(game, 256, seed=seed), x[:256]))
 
 
 def gan_figures(run: Path, # of the GAN
@@ -100,12 +106,15 @@ def gan_figures(run: Path, # of the GAN
                ) -> dict: # the GAN's scores
     "fig2_2 and fig2_3."
     game, history = load_run(run), read_history(run)
-    losses, scores = (['discriminator.adversarial', 'generator.adversarial'], ['discriminator.real_score', 'discriminator.fake_score'])
+    losses, scores = (['discriminator.adversarial', 'generator.adversarial'],
+                      ['discriminator.real_score', 'discriminator.fake_score'])
     save_picture(plot_curves(history, [losses, scores, ['discriminator.rank']], ylabel='value',
-                             titles=['losses', 'mean scores', 'share of pairs with D(real) > D(fake)']), out/'fig2_2.jpg')
+                             titles=['losses', 'mean scores', 'share of pairs with D(real) > D(fake)']),
+                 out/'fig2_2.jpg')
     save_picture(draw(game, 32, seed=seed), out/'fig2_3.jpg')
     rank = history['discriminator.rank'].dropna()
-    return dict(recipe=recipe(run), rank=float(rank.tail(max(1, len(rank) // 10)).mean()), samples=score(draw(game, 256, seed=seed), to_float(test.images[:256])))
+    return dict(recipe=recipe(run), rank=float(rank.tail(max(1, len(rank) // 10)).mean()),
+                samples=score(draw(game, 256, seed=seed), to_float(test.images[:256])))
 
 
 def pairs(game: Game, # conditional, with one label
@@ -126,18 +135,25 @@ def acgan_figures(run: Path, # of the ACGAN
                  ) -> dict: # the ACGAN's scores
     "fig3_2 and fig3_3; the attribute asked against the attribute found."
     game, history, names = load_run(run), read_history(run), label_names(run)
-    if len(names) != 1: raise ValueError(f'--weights {run}: the ACGAN of this course has one attribute, this run has {len(names)}')
+    if len(names) != 1:
+        raise ValueError(f'--weights {run}: the ACGAN of this course has one attribute, this run has {len(names)}')
     [attribute] = names
-    save_picture(plot_curves(history, [['discriminator.adversarial', 'generator.adversarial'], ['discriminator.attributes', 'generator.attributes']],
-                             titles=['adversarial loss', f'loss of the attribute {attribute}'], ylabel='value'), out/'fig3_2.jpg')
+    save_picture(plot_curves(history, [['discriminator.adversarial', 'generator.adversarial'],
+                                       ['discriminator.attributes', 'generator.attributes']],
+                             titles=['adversarial loss', f'loss of the attribute {attribute}'], ylabel='value'),
+                 out/'fig3_2.jpg')
     save_picture(pairs(game, 10, seed), out/'fig3_3.jpg', nrow=10)
     train, test = train.with_attributes([attribute]), test.with_attributes([attribute])
     judge = FeatureNet.fit(train.images, train.labels, epochs=epochs)
     found = lambda y, x: asked_and_found(y, judge.attribute_probabilities(x), [attribute]).iloc[0].to_dict()
     off, on = (both := pairs(game, 500, seed)).chunk(2)
-    real, same, other = to_float(test.images), float((off - on).abs().mean()), float((off - off.roll(1, 0)).abs().mean())
-    return dict(attribute=attribute, samples_judged=len(both), found=found(np.repeat([[0], [1]], 500, 0), both), found_in_real=found(test.labels, real),
-                change_with_the_attribute=same, change_with_the_code=other, samples=score(draw(game, len(real[:256]), torch.from_numpy(test.labels[:256]).float(), seed=seed), real[:256]))
+    real, same, other = to_float(test.images), float((off
+                                                      - on).abs().mean()), float((off - off.roll(1, 0)).abs().mean())
+    return dict(attribute=attribute, samples_judged=len(both), found=found(np.repeat([[0], [1]], 500, 0), both),
+                found_in_real=found(test.labels, real),
+                change_with_the_attribute=same, change_with_the_code=other,
+                samples=score(draw(game, len(real[:256]), torch.from_numpy(test.labels[:256]).float(), seed=seed),
+                              real[:256]))
 
 # %% ../../nbs/handins/hw4.ipynb #f41ea4c1
 def answers(scores: dict, # what `hw4` measured
@@ -149,35 +165,51 @@ def answers(scores: dict, # what `hw4` measured
     distance = lambda part: '{value:.3g} ({low:.3g} to {high:.3g})'.format(**part['samples']['kernel_distance'])
     found = [
         ('Mean squared error of the VAE on the test set',
-         f"{e:.4f} with pixels in [-1, 1], averaged over pixels, channels and the {scores['test_pictures']} test pictures ({e / 4:.5f} with pixels in [0, 1], "
+         f"{e:.4f} with pixels in [-1, 1], averaged over pixels, channels and the {scores['test_pictures']} test "
+         f"pictures ({e / 4:.5f} with pixels in [0, 1], "
          f"{e * 127.5 ** 2:.0f} with 0..255). Always answering the mean face gives {vae['mean_face_mse']:.4f}."),
         ('What the VAE has learned',
-         f"The KL divergence ended at {vae['kl']:.0f} nats a picture (weighted {vae['kl_weight']:g}): that is how much a code says about its face. Detail that the code does not hold is averaged away: "
-         f"reconstructions have {vae['reconstruction_sharpness'] / real['sharpness']:.0%} of the real faces' sharpness, random samples {share(vae['samples'], 'sharpness')}."),
+         f"The KL divergence ended at {vae['kl']:.0f} nats a picture (weighted {vae['kl_weight']:g}): that is how "
+         "much a code says about its face. Detail that the code does not hold is averaged away: "
+         f"reconstructions have {vae['reconstruction_sharpness'] / real['sharpness']:.0%} of the real faces' "
+         f"sharpness, random samples {share(vae['samples'], 'sharpness')}."),
         ('VAE against GAN',
-         f"The GAN's samples are {ratio:.1f} times as sharp as the VAE's, with {share(gan['samples'], 'sharpness')} of the real faces' sharpness. They have "
-         f"{share(gan['samples'], 'diversity')} of the real faces' diversity, the VAE's {share(vae['samples'], 'diversity')}. Kernel distance to the test faces, "
+         f"The GAN's samples are {ratio:.1f} times as sharp as the VAE's, with {share(gan['samples'], 'sharpness')} "
+         "of the real faces' sharpness. They have "
+         f"{share(gan['samples'], 'diversity')} of the real faces' diversity, the VAE's "
+         f"{share(vae['samples'], 'diversity')}. Kernel distance to the test faces, "
          f"smaller is nearer: VAE {distance(vae)}, GAN {distance(gan)}. "
-         + ('Sharper, as the course expects.' if ratio > 1 else 'Not sharper here: this GAN has not been trained long enough, or has failed.')
-         + (' Sharper than the real faces means noise, not detail.' if gan['samples']['sharpness'] > real['sharpness'] else '')),
+         + ('Sharper, as the course expects.' if ratio > 1 else 'Not sharper here: this GAN has not been trained long '
+                                                                'enough, or has failed.')
+         + (' Sharper than the real faces means noise, not detail.' if gan['samples']['sharpness'] > real['sharpness']
+            else '')),
         ('How the GAN was kept in balance',
-         f"{gan['recipe']}. Over the last tenth of the run the discriminator put {gan['rank']:.0%} of the (real, fake) pairs in order: 100 % would mean that it has won, 50 % that it guesses."),
+         f"{gan['recipe']}. Over the last tenth of the run the discriminator put {gan['rank']:.0%} of the (real, "
+         "fake) pairs in order: 100 % would mean that it has won, 50 % that it guesses."),
     ]
     if 'acgan' not in scores: return [*found, ('ACGAN', 'Not trained: these pictures have no labels.')]
     acgan = scores['acgan']
     samples, test, name = acgan['found']['accuracy'], acgan['found_in_real']['accuracy'], acgan['attribute']
     keeps = acgan['change_with_the_attribute'] / acgan['change_with_the_code']
     return [*found, (f'ACGAN: does it obey, and what else changes with {name}?',
-        f"A classifier that never saw a sample judges {acgan['samples_judged']:,} of them, half asked for {name}: right {samples:.1%} of the time (guessing 50 %; on test faces it is right {test:.1%}). "
-        f"Switching the attribute changes a pixel by {acgan['change_with_the_attribute']:.3f} of 2, another code by {acgan['change_with_the_code']:.3f}: "
-        + ('most of the face is kept.' if keeps < .5 else 'part of the face is kept.' if keeps < .9 else 'the attribute brings another face with it.')
+        f"A classifier that never saw a sample judges {acgan['samples_judged']:,} of them, half asked for {name}: "
+        f"right {samples:.1%} of the time (guessing 50 %; on test faces it is right {test:.1%}). "
+        f"Switching the attribute changes a pixel by {acgan['change_with_the_attribute']:.3f} of 2, another code by "
+        f"{acgan['change_with_the_code']:.3f}: "
+        + ('most of the face is kept.' if keeps < .5 else 'part of the face is kept.' if keeps < .9
+           else 'the attribute brings another face with it.')
         + ('' if samples > .75 else ' It does not obey.'))]
 
 
-figures = [('fig1_2.jpg', 'The VAE while it learns: KL divergence and reconstruction error'), ('fig1_3.jpg', 'Ten test faces (above) and their reconstructions (below)'),
-           ('fig1_4.jpg', '32 random faces from the VAE'), ('fig1_5.jpg', 'The latent means of the test faces, coloured by an attribute'),
-           ('fig2_2.jpg', 'The GAN while it learns'), ('fig2_3.jpg', '32 random faces from the GAN'), ('gan/samples.gif', 'The GAN from its first round to its last'),
-           ('fig3_2.jpg', 'The ACGAN while it learns'), ('fig3_3.jpg', 'Ten codes, the attribute off above and on below'), ('acgan/samples.gif', 'The ACGAN from its first round to its last')]
+figures = [('fig1_2.jpg', 'The VAE while it learns: KL divergence and reconstruction error'),
+           ('fig1_3.jpg', 'Ten test faces (above) and their reconstructions (below)'),
+           ('fig1_4.jpg', '32 random faces from the VAE'), ('fig1_5.jpg', 'The latent means of the test faces, '
+                                                                          'coloured by an attribute'),
+           ('fig2_2.jpg', 'The GAN while it learns'), ('fig2_3.jpg', '32 random faces from the GAN'),
+           ('gan/samples.gif', 'The GAN from its first round to its last'),
+           ('fig3_2.jpg', 'The ACGAN while it learns'), ('fig3_3.jpg',
+                                                         'Ten codes, the attribute off above and on below'),
+           ('acgan/samples.gif', 'The ACGAN from its first round to its last')]
 
 # %% ../../nbs/handins/hw4.ipynb #35bcb97a
 def hw4(out: str | Path, # the folder to fill
@@ -191,9 +223,11 @@ def hw4(out: str | Path, # the folder to fill
     "Course A from data to hand-in: figures, metrics.json, weights and index.html; goes on where a killed run stopped."
     out, scale = Path(out), scale_name(scale)
     size, data = handed_in(weights, 'vae', at_scale(32, 64, 64, scale=scale), data)
-    def opened(root): return [open_pictures(root, split, size, on_bad, progress=sys.stderr.isatty()) for split in ('train', 'test')]
+    def opened(root):
+        return [open_pictures(root, split, size, on_bad, progress=sys.stderr.isatty()) for split in ('train', 'test')]
     given = opened(data) if data else None # what was given is read before the folder is claimed
-    claim(out, dict(course='hw4', data=data and str(Path(data).resolve()), scale=scale, seed=seed, on_bad=on_bad, weights=weights and str(Path(weights).resolve())))
+    claim(out, dict(course='hw4', data=data and str(Path(data).resolve()), scale=scale, seed=seed, on_bad=on_bad,
+                    weights=weights and str(Path(weights).resolve())))
     n_train, n_test = at_scale((96, 40), (4000, 400), (40_000, 2_621), scale=scale)
     say(f'pictures: {data or f"drawing {n_train + n_test:,} faces"}')
     root = data or write_hw4(out/'hw4_data', n_train, n_test, size, seed, sys.stderr.isatty())
@@ -204,9 +238,11 @@ def hw4(out: str | Path, # the folder to fill
     runs = train_parts(out, parts(root, attribute, seed, scale, on_bad), weights, say)
     say('figures and scores')
     real = to_float(test.images[:256])
-    scores = dict(source=str(data or 'drawn faces'), scale=scale, seed=seed, size=size, train_pictures=len(train), test_pictures=len(test),
+    scores = dict(source=str(data or 'drawn faces'), scale=scale, seed=seed, size=size, train_pictures=len(train),
+                  test_pictures=len(test),
                   real=dict(sharpness=float(sharpness(real).mean()), diversity=diversity(real)),
-                  vae=vae_figures(runs['vae'], test, attribute, out, seed), gan=gan_figures(runs['gan'], test, out, seed))
+                  vae=vae_figures(runs['vae'], test, attribute, out, seed),
+                  gan=gan_figures(runs['gan'], test, out, seed))
     if attribute: scores['acgan'] = acgan_figures(runs['acgan'], train, test, out, seed, at_scale(1, 3, 5, scale=scale))
     scores['seconds'] = float(sum(read_history(run)['seconds'].max() for run in runs.values()))
     intro = f"{len(train):,} training and {len(test):,} test pictures of {size}x{size} pixels ({scores['source']}), " + (f"runs of {weights}." if weights else f"scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training.")

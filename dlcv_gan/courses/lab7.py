@@ -35,16 +35,22 @@ def fit_evaluator(pictures: Pictures, # labelled pictures, drawn or real
                   say=print, # told how far it is
                  ) -> tuple[Evaluator, float]: # the evaluator, and its accuracy on pictures it has not seen
     "Train an evaluator, keep it, and say how good it is. Scenes stay together: a picture's neighbours are never in the other part."
-    if pictures.labels is None: raise ValueError('these pictures have no labels: give i-CLEVR, or any other labelled folder')
+    if pictures.labels is None:
+        raise ValueError('these pictures have no labels: give i-CLEVR, or any other labelled folder')
     n = len(pictures) - max(1, len(pictures) // 10)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    net = Evaluator.fit(pictures.images[:n], pictures.labels[:n], epochs, seed=seed, device=device, say=lambda epoch, loss: say(f'epoch {epoch}/{epochs}: loss {loss:.3f}')).cpu()
+    net = Evaluator.fit(pictures.images[:n], pictures.labels[:n], epochs, seed=seed, device=device,
+                        say=lambda epoch, loss: say(f'epoch {epoch}/{epochs}: loss {loss:.3f}')).cpu()
     found, truth = net.probabilities(to_float(pictures.images[n:])), pictures.labels[n:]
     accuracy = share_right(found, truth)
     net.save(file)
-    write_text(Path(file).with_suffix('.json'), json.dumps(dict(labels=list(pictures.attributes), held_out=accuracy, unseen=len(truth)), indent=1)) # who reads it knows what it knows
-    say(f'{file}: accuracy {accuracy:.3f} on {len(truth)} unseen pictures; each label alone, present or not, both halves counted alike:')
-    say(', '.join(f'{name} {value:.2f}' for name, value in asked_and_found(truth, found, pictures.attributes).accuracy.dropna().items()))
+    # who reads it knows what it knows
+    write_text(Path(file).with_suffix('.json'), json.dumps(dict(labels=list(pictures.attributes), held_out=accuracy,
+                                                                unseen=len(truth)), indent=1))
+    say(f'{file}: accuracy {accuracy:.3f} on {len(truth)} unseen pictures; each label alone, present or not, both '
+        'halves counted alike:')
+    say(', '.join(f'{name} {value:.2f}' for name, value in asked_and_found(truth, found,
+                                                                           pictures.attributes).accuracy.dropna().items()))
     return net, accuracy
 
 # %% ../../nbs/handins/lab7.ipynb #9f2aa11f
@@ -63,18 +69,22 @@ def sit_exam(game: Game, # conditional, trained
         for i, picture in enumerate(to_uint8(x).numpy()): save_picture(picture, out/name/f'{i}.png')
         save_picture(x, out/f'{name}.png', nrow=8)
         handed_in = top_k_accuracy(evaluator.probabilities(x), y)
-        guessing = float((y.sum(1) ** 2).sum() / y.sum() / y.shape[1]) # k random answers out of 24 hit k / 24 of k wishes
-        scores[name] = dict(handed_in=handed_in, guessing=guessing, draws=draws, **draws_accuracy(game, y, evaluator.probabilities, draws, seed)._asdict())
+        # k random answers out of 24 hit k / 24 of k wishes
+        guessing = float((y.sum(1) ** 2).sum() / y.sum() / y.shape[1])
+        scores[name] = dict(handed_in=handed_in, guessing=guessing, draws=draws,
+                            **draws_accuracy(game, y, evaluator.probabilities, draws, seed)._asdict())
     return scores
 
 
 def exam_grade(accuracy: float, # 0..1
               ) -> str: # what the course gives for it
     "The course's marks: 0.8 and more 100 %, then ten less for each tenth, nothing below 0.4."
-    return next((f'{marks} %' for least, marks in ((.8, 100), (.7, 90), (.6, 80), (.5, 70), (.4, 60)) if accuracy >= least), '0 %')
+    return next((f'{marks} %' for least, marks in ((.8, 100), (.7, 90), (.6, 80), (.5, 70), (.4, 60))
+                 if accuracy >= least), '0 %')
 
 # %% ../../nbs/handins/lab7.ipynb #edd9a744
-WISHES = (('Male', 'Black_Hair', 'Straight_Hair'), ('Blond_Hair', 'Wavy_Hair', 'Wearing_Lipstick', 'Smiling'), ('Male', 'Blond_Hair', 'Bangs'), ('Brown_Hair', 'Bangs', 'Heavy_Makeup', 'Wearing_Lipstick'))
+WISHES = (('Male', 'Black_Hair', 'Straight_Hair'), ('Blond_Hair', 'Wavy_Hair', 'Wearing_Lipstick', 'Smiling'),
+          ('Male', 'Blond_Hair', 'Bangs'), ('Brown_Hair', 'Bangs', 'Heavy_Makeup', 'Wearing_Lipstick'))
 
 
 @torch.no_grad()
@@ -94,18 +104,23 @@ def face_task(flow: Flow, # conditioned on the thirteen attributes
     told, untold = codes(y), codes(torch.full_like(y, float('nan')))
     back = draw(flow, len(x), y, told)
     steps = torch.linspace(0, 1, 7)
-    walk = [flow.decode(torch.lerp(told[i], told[i + 1], t)[None], torch.lerp(y[i], y[i + 1], t)[None]) for i in (0, 2, 4) for t in steps]
+    walk = [flow.decode(torch.lerp(told[i], told[i + 1], t)[None], torch.lerp(y[i], y[i + 1], t)[None])
+            for i in (0, 2, 4) for t in steps]
     save_picture(torch.cat(walk), out/'faces_interpolation.png', nrow=len(steps))
     rows = []
     for name in moved:
         has = y[:, names.index(name)] > 0
-        if has.all() or not has.any(): raise ValueError(f'all of the first {len(y)} test faces agree on {name}, so there is no direction to move in: give more faces')
-        rows += [flow.decode((untold[0] + s * (untold[has].mean(0) - untold[~has].mean(0)))[None]) for s in (-2., -1., -.5, 0., .5, 1., 2.)]
+        if has.all() or not has.any():
+            raise ValueError(f'all of the first {len(y)} test faces agree on {name}, so there is no direction to move '
+                             'in: give more faces')
+        rows += [flow.decode((untold[0] + s * (untold[has].mean(0) - untold[~has].mean(0)))[None])
+                 for s in (-2., -1., -.5, 0., .5, 1., 2.)]
     save_picture(torch.cat(rows), out/'faces_moved.png', nrow=7)
     with torch.enable_grad(): judge = FeatureNet.fit(train.images[:4000], train.labels[:4000], epochs=epochs)
     found = lambda pictures: asked_and_found(y, judge.attribute_probabilities(pictures), names).accuracy
     samples, real = found(draw(flow, len(y), y, seed=seed)), found(x)
-    return dict(found={a: dict(samples=float(samples[a]), real=float(real[a])) for a in names}, exact=float((back - x).abs().max()))
+    return dict(found={a: dict(samples=float(samples[a]), real=float(real[a])) for a in names},
+                exact=float((back - x).abs().max()))
 
 # %% ../../nbs/handins/lab7.ipynb #a79d86ce
 def parts(scenes: str | Path, # i-CLEVR, or any folder in its layout
@@ -117,45 +132,66 @@ def parts(scenes: str | Path, # i-CLEVR, or any folder in its layout
          ) -> dict: # name -> flags of `dlcv_gan train`
     "What is trained, in numbers."
     size, common = at_scale(32, 32, 64, scale=scale), dict(seed=seed, on_bad=on_bad)
-    cgan = at_scale(scale=scale, smoke=dict(width=4, nz=16, bs=16, rounds=6, lr=[1e-3], ema=.9), laptop=dict(width=20, nz=64, bs=32, rounds=2400, lr=[1e-3], ema=.98),
+    cgan = at_scale(scale=scale, smoke=dict(width=4, nz=16, bs=16, rounds=6, lr=[1e-3], ema=.9),
+                    laptop=dict(width=20, nz=64, bs=32, rounds=2400, lr=[1e-3], ema=.98),
                     full=dict(bs=128, rounds=60_000, lr=[2e-4], ema=.999, best_every=1000, evaluator=str(evaluator)))
-    flow = at_scale(scale=scale, smoke=dict(width=8, bs=16, rounds=4, set=['levels=2', 'steps=1']), laptop=dict(width=64, bs=16, rounds=900, lr=[5e-3], set=['levels=3', 'steps=4']),
+    flow = at_scale(scale=scale, smoke=dict(width=8, bs=16, rounds=4, set=['levels=2', 'steps=1']),
+                    laptop=dict(width=64, bs=16, rounds=900, lr=[5e-3], set=['levels=3', 'steps=4']),
                     full=dict(bs=64, rounds=50_000, lr=[1e-3], best_every=2000))
     flow = dict(flow, size=size, one_cycle=True, betas=[.9, .999], **common)
     return dict(cgan=dict(system='cgan-strong', data=str(scenes), size=size, **cgan, **common),
-                cnf=dict(system='cnf', data=str(scenes), **flow, **(dict(evaluator=str(evaluator)) if scale == 'full' else {})),
+                cnf=dict(system='cnf', data=str(scenes), **flow,
+                         **(dict(evaluator=str(evaluator)) if scale == 'full' else {})),
                 cnf_faces=dict(system='cnf-faces', data=str(faces), attributes=list(ATTRIBUTES), **flow))
 
 # %% ../../nbs/handins/lab7.ipynb #f88b7dd5
 def answers(scores: dict, # what `lab7` measured
            ) -> list[tuple[str, str]]: # heading and text
     "The course's questions, answered from the numbers of this run."
-    found = [('Who grades?', f"A ResNet18 with the course's head, right on {scores['evaluator']['held_out']:.3f} of the labels of pictures that it has not seen. Where the weights of the best round were kept, it also chose the round, on conditions of the training set." if scores['evaluator']['held_out'] is not None else
+    found = [('Who grades?', f"A ResNet18 with the course's head, right on {scores['evaluator']['held_out']:.3f} of "
+                             "the labels of pictures that it has not seen. Where the weights of the best round were "
+                             "kept, it also chose the round, on conditions of the training set."
+              if scores['evaluator']['held_out'] is not None else
               "The evaluator that was handed in; how it does on real pictures was not measured here.")]
     for key, name in (('cgan', 'conditional GAN'), ('cnf', 'conditional flow')):
         exams = scores[key]
-        text = '; '.join(f"{exam}: handed in {s['handed_in']:.3f}, over {s['draws']} draws {s['mean']:.3f} ({s['low']:.3f} to {s['high']:.3f}), guessing {s['guessing']:.3f}, marks {exam_grade(s['handed_in'])}" for exam, s in exams.items())
+        text = '; '.join(f"{exam}: handed in {s['handed_in']:.3f}, over {s['draws']} draws {s['mean']:.3f} "
+                         f"({s['low']:.3f} to {s['high']:.3f}), guessing {s['guessing']:.3f}, marks "
+                         f"{exam_grade(s['handed_in'])}" for exam, s in exams.items())
         above = all(s['low'] > s['guessing'] for s in exams.values())
-        found.append((f'Accuracy of the {name}', text + ('. Above guessing on both.' if above else '. Not clearly above guessing on both.')))
-    mean = lambda what: float(np.nanmean([np.nan if v[what] is None else v[what] for v in scores['faces']['found'].values()]))
-    return [*found, ('Faces: are the conditions met?', f"Over thirteen attributes, both answers counted alike, a judge that never saw a sample is right on {mean('samples'):.2f} of the samples and {mean('real'):.2f} of real faces (guessing 0.50). "
+        found.append((f'Accuracy of the {name}', text
+                      + ('. Above guessing on both.' if above else '. Not clearly above guessing on both.')))
+    mean = lambda what: float(np.nanmean([np.nan if v[what] is None else v[what]
+                                          for v in scores['faces']['found'].values()]))
+    return [*found, ('Faces: are the conditions met?', "Over thirteen attributes, both answers counted alike, a "
+                                                       "judge that never saw a sample is right on "
+                                                       f"{mean('samples'):.2f} of the samples and {mean('real'):.2f} "
+                                                       "of real faces (guessing 0.50). "
             f"A real face encoded and decoded comes back within {scores['faces']['exact']:.1e} of 2.")]
 
 
-figures = [*((f'{key}/{exam}.png', f'{name}: {exam}.json in file order') for key, name in (('exam_cgan', 'Conditional GAN'), ('exam_cnf', 'Flow')) for exam in ('test', 'new_test')),
-           ('faces_conditions.png', 'Faces under three conditions and more, a wish a row'), ('faces_interpolation.png', 'Three pairs of real faces (the ends) and five faces between each'),
-           ('faces_moved.png', 'One real face (the middle), an attribute moved by -2 to 2 in each row'), ('cgan_curves.png', 'The conditional GAN while it learns'), ('cnf_curves.png', 'The flow on scenes while it learns'), ('cnf_faces_curves.png', 'The flow on faces while it learns')]
+figures = [*((f'{key}/{exam}.png', f'{name}: {exam}.json in file order')
+             for key, name in (('exam_cgan', 'Conditional GAN'), ('exam_cnf', 'Flow'))
+             for exam in ('test', 'new_test')),
+           ('faces_conditions.png', 'Faces under three conditions and more, a wish a row'),
+           ('faces_interpolation.png', 'Three pairs of real faces (the ends) and five faces between each'),
+           ('faces_moved.png', 'One real face (the middle), an attribute moved by -2 to 2 in each row'),
+           ('cgan_curves.png', 'The conditional GAN while it learns'),
+           ('cnf_curves.png', 'The flow on scenes while it learns'),
+           ('cnf_faces_curves.png', 'The flow on faces while it learns')]
 
 # %% ../../nbs/handins/lab7.ipynb #c3173c01
 def lab7(out: str | Path, # the folder to fill
          data: str | Path | None = None, # i-CLEVR; None: drawn scenes
          faces: str | Path | None = None, # faces with the thirteen attributes; None: drawn
-         evaluator: str | Path | None = None, # from `dlcv_gan evaluator`, or the course's checkpoint; None: one is trained
+         # from `dlcv_gan evaluator`, or the course's checkpoint; None: one is trained
+         evaluator: str | Path | None = None,
          draws: int = 10, # how often each exam is drawn for the interval
          scale: str | None = None, # 'smoke', 'laptop' or 'full'; None: what DLCV_GAN_SCALE says, else 'laptop'
          seed: int = 0, # of everything random
          on_bad: str = 'raise', # unreadable pictures or rows: 'raise', or 'skip' (counted and named)
-         weights: str | Path | None = None, # an earlier hand-in, or a folder with runs cgan, cnf, cnf_faces, used instead of training
+         # an earlier hand-in, or a folder with runs cgan, cnf, cnf_faces, used instead of training
+         weights: str | Path | None = None,
          say=print, # where progress is told
         ) -> dict: # the scores, as in metrics.json
     "Course D: both exams by the GAN and by the flow, graded, the face task, metrics.json and index.html; goes on where a killed run stopped."
@@ -166,12 +202,15 @@ def lab7(out: str | Path, # the folder to fill
     size = at_scale(32, 32, 64, scale=scale)
     side, faces = handed_in(weights, 'cnf_faces', size, faces)
     data = handed_in(weights, 'cgan', size, data)[1]
-    def opened(root): return [open_pictures(root, split, side, on_bad, progress=progress).with_attributes(list(ATTRIBUTES)) for split in ('train', 'test')]
+    def opened(root):
+        return [open_pictures(root, split, side, on_bad, progress=progress).with_attributes(list(ATTRIBUTES))
+                for split in ('train', 'test')]
     progress = sys.stderr.isatty()
     given = opened(faces) if faces else None # what was given is read before the folder is claimed
     if data: open_pictures(data, 'train', size, on_bad, progress=progress)
     for exam in ('test', 'new_test') if data else (): read_conditions(Path(data)/f'{exam}.json')
-    claim(out, dict(course='lab7', data=place(data), faces=place(faces), evaluator=place(evaluator), draws=draws, scale=scale, seed=seed, on_bad=on_bad, weights=place(weights)))
+    claim(out, dict(course='lab7', data=place(data), faces=place(faces), evaluator=place(evaluator), draws=draws,
+                    scale=scale, seed=seed, on_bad=on_bad, weights=place(weights)))
     n_scenes, n_faces, drawn = at_scale((16, 96, 64), (3000, 6000, 64), (6003, 40_000, (240, 320)), scale=scale)
     say(f'pictures: {data or f"drawing {3 * n_scenes:,} scenes"}, {faces or f"drawing {n_faces:,} faces"}')
     scenes = Path(data) if data else write_iclevr(out/'iclevr', n_scenes, seed, drawn, progress=progress)
@@ -182,7 +221,8 @@ def lab7(out: str | Path, # the folder to fill
     if not judge and file.with_suffix('.json').is_file(): judge = load_judge(evaluator := file, list(OBJECTS))
     elif not judge:
         say('evaluator: a ResNet18')
-        judge, _ = fit_evaluator(open_pictures(scenes, 'train', 64, on_bad, progress=progress), evaluator := file, at_scale(1, 3, 10, scale=scale), seed, say)
+        judge, _ = fit_evaluator(open_pictures(scenes, 'train', 64, on_bad, progress=progress), evaluator := file,
+                                 at_scale(1, 3, 10, scale=scale), seed, say)
     about = Path(evaluator).with_suffix('.json')
     if about.is_file(): held_out = json.loads(about.read_text(encoding='utf-8'))['held_out']
     runs = train_parts(out, parts(scenes, faces, place(evaluator), seed, scale, on_bad), weights, say)
@@ -190,10 +230,12 @@ def lab7(out: str | Path, # the folder to fill
     scores = dict(source=str(data or 'drawn scenes'), scale=scale, seed=seed, evaluator=dict(held_out=held_out))
     for name in ('cgan', 'cnf'):
         scores[name] = sit_exam(load_run(runs[name]), scenes, out/f'exam_{name}', judge, draws, seed)
-    scores['faces'] = face_task(load_run(runs['cnf_faces']), train, test, out, epochs=at_scale(1, 4, 8, scale=scale), seed=seed)
+    scores['faces'] = face_task(load_run(runs['cnf_faces']), train, test, out, epochs=at_scale(1, 4, 8, scale=scale),
+                                seed=seed)
     for name, run in runs.items(): save_picture(plot_curves(read_history(run)), out/f'{name}_curves.png')
     scores['seconds'] = float(sum(read_history(run)['seconds'].max() for run in runs.values()))
     sizes = {name: read_settings(run) for name, run in runs.items()}
-    intro = f"{scores['source']}: " + '; '.join(f"{name} of {s['size']}x{s['size']} from {s['pictures']:,} pictures" for name, s in sizes.items()) + '. ' + (f"Runs of {weights}." if weights else f"Scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training.")
+    intro = f"{scores['source']}: " + '; '.join(f"{name} of {s['size']}x{s['size']} from {s['pictures']:,} pictures"
+                                                for name, s in sizes.items()) + '. ' + (f"Runs of {weights}." if weights else f"Scale {scale}, seed {seed}, {scores['seconds']:.0f} seconds of training.")
     say(f"done: {write_page(out, 'Course D: scenes to order, and faces', intro, answers(scores), figures, ('exam_cgan/test.png', 'exam_cnf/test.png'), runs, scores)}")
     return scores

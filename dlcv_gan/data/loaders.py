@@ -43,7 +43,8 @@ def _free_memory(device):
     free = []
     try: free.append(int(re.search(r'MemAvailable:\s*(\d+)', Path('/proc/meminfo').read_text())[1]) * 1024)
     except (OSError, TypeError): free.append(2**31)
-    try: free.append(int(Path('/sys/fs/cgroup/memory.max').read_text()) - int(Path('/sys/fs/cgroup/memory.current').read_text()))
+    try:
+        free.append(int(Path('/sys/fs/cgroup/memory.max').read_text()) - int(Path('/sys/fs/cgroup/memory.current').read_text()))
     except (OSError, ValueError): pass
     return min(free)
 
@@ -53,15 +54,20 @@ def _as_items(items):
     kind = items.dtype
     if kind in (np.uint8, torch.uint8):
         if items.ndim != 4 or items.shape[-1] not in (1, 3, 4):
-            raise ValueError(f'bytes of shape {tuple(items.shape)} are not pictures (n, h, w, channels). Put the channels last.')
+            raise ValueError(f'bytes of shape {tuple(items.shape)} are not pictures (n, h, w, channels). Put the '
+                             'channels last.')
     elif 'float' in str(kind): items = torch.as_tensor(items).to(torch.float32)
-    else: raise ValueError(f'items are {kind}. Give uint8 pictures (n, h, w, c), scaled to [-1, 1] here, or floats, passed as they are.')
+    else:
+        raise ValueError(f'items are {kind}. Give uint8 pictures (n, h, w, c), scaled to [-1, 1] here, or floats, '
+                         'passed as they are.')
     return items
 
 # %% ../../nbs/library/data/loaders.ipynb #30b0663c
 class Batches:
     "A loader of pictures or points: order and augmentation are pure functions of (seed, position), so a run can stop and go on."
-    def __init__(self, items, # `Pictures`, uint8 (n, h, w, c) scaled to [-1, 1], or floats of any shape passed as they are
+    def __init__(
+                 # `Pictures`, uint8 (n, h, w, c) scaled to [-1, 1], or floats of any shape passed as they are
+                 self, items,
                  labels=None, # (n, a) or (n,); `Pictures` bring their own
                  bs: int = 64, # items a batch (on each rank)
                  shuffle: bool = True, # a new order each epoch; without it every pass starts at the first item
@@ -70,7 +76,8 @@ class Batches:
                  rotate: float = 0., # turn by up to this many degrees either way
                  seed: int = 0, # of order and augmentation
                  drop_last: bool = True, # leave out an epoch's last, smaller batch?
-                 resident: bool = None, # keep all data on the device? None: if they take at most half of its free memory
+                 # keep all data on the device? None: if they take at most half of its free memory
+                 resident: bool = None,
                  rank: int = 0, # this process among `world`
                  world: int = 1, # processes that share each step: together they serve bs * world items
                 ):
@@ -87,15 +94,21 @@ class Batches:
         "Everything that can be wrong with the arguments, told at once and not in the middle of a run."
         def refuse(wrong, mend): raise ValueError(f'{wrong}. {mend}.')
         n, bs, world, shape = self.n, self.bs, self.world, tuple(self.items.shape)
-        if not isinstance(bs, int) or bs < 1: refuse(f'bs is {bs!r}', 'Give a whole number of items a batch, at least 1')
-        if not isinstance(world, int) or self.rank not in range(world): refuse(f'rank {self.rank} of world {world}', 'Ranks count from 0')
-        if not (isinstance(self.seed, int) and self.seed >= 0): refuse(f'seed is {self.seed!r}', 'Give a whole number from 0 up')
+        if not isinstance(bs, int) or bs < 1:
+            refuse(f'bs is {bs!r}', 'Give a whole number of items a batch, at least 1')
+        if not isinstance(world, int) or self.rank not in range(world):
+            refuse(f'rank {self.rank} of world {world}', 'Ranks count from 0')
+        if not (isinstance(self.seed, int) and self.seed >= 0):
+            refuse(f'seed is {self.seed!r}', 'Give a whole number from 0 up')
         if not 0 <= self.rotate <= 180: refuse(f'rotate is {self.rotate}', 'Give degrees between 0 and 180')
-        if (self.flip or self.rotate) and len(shape) != 4: refuse(f'items of shape {shape} cannot be turned', 'That is for pictures')
-        if self.labels is not None and len(self.labels) != n: refuse(f'{n} items but {len(self.labels)} labels', 'Give one label an item')
+        if (self.flip or self.rotate) and len(shape) != 4:
+            refuse(f'items of shape {shape} cannot be turned', 'That is for pictures')
+        if self.labels is not None and len(self.labels) != n:
+            refuse(f'{n} items but {len(self.labels)} labels', 'Give one label an item')
         if n == 0 and self.shuffle: refuse('There are no items', 'Look at what was read')
         if self.drop_last and 0 < n < bs*world:
-            refuse(f'{n} items make no batch of {bs*world}, every epoch would be empty', f'Take bs <= {n//world} or drop_last=False')
+            refuse(f'{n} items make no batch of {bs*world}, every epoch would be empty',
+                   f'Take bs <= {n//world} or drop_last=False')
         if not self.drop_last and 0 < n%(bs*world) < world:
             refuse(f'The last step has {n%(bs*world)} items for {world} ranks', 'Take drop_last=True or another bs')
 
@@ -133,7 +146,8 @@ class Batches:
         "Which items the whole step at this position serves, all ranks together."
         epoch, step = divmod(position, len(self))
         if self._order[0] != epoch:
-            self._order = epoch, torch.randperm(self.n, generator=_random(self.seed, 0, epoch)) if self.shuffle else torch.arange(self.n)
+            self._order = epoch, torch.randperm(self.n, generator=_random(self.seed, 0,
+                                                                          epoch)) if self.shuffle else torch.arange(self.n)
         return self._order[1][step*self.bs*self.world:(step + 1)*self.bs*self.world]
 
     def _mine(self, t): return t.tensor_split(self.world)[self.rank]
@@ -170,13 +184,15 @@ class Batches:
         index = self._indices(position)
         mine = self._mine(index).to(self.device)
         x, y = self._data
-        return self._finish(x.index_select(0, mine), None if y is None else y.index_select(0, mine), position, len(index))
+        return self._finish(x.index_select(0, mine), None if y is None else y.index_select(0, mine), position,
+                            len(index))
 
     def _read(self, position):
         "Raw items of a position from the file: what the background thread does."
         index = self._indices(position)
         mine = self._mine(index)
-        raw = self.items[mine] if isinstance(self.items, Tensor) else torch.from_numpy(np.asarray(self.items[mine.numpy()]))
+        raw = self.items[mine] if isinstance(self.items,
+                                             Tensor) else torch.from_numpy(np.asarray(self.items[mine.numpy()]))
         y = None if self.labels is None else self.labels[mine]
         if self.device.type == 'cuda': raw, y = raw.pin_memory(), None if y is None else y.pin_memory()
         return raw, y, position, len(index)
@@ -189,7 +205,8 @@ class Batches:
                 while positions or ahead:
                     while positions and len(ahead) < 3: ahead.append(pool.submit(self._read, positions.popleft()))
                     raw, y, *where = ahead.popleft().result()
-                    raw, y = raw.to(self.device, non_blocking=True), None if y is None else y.to(self.device, non_blocking=True)
+                    raw, y = raw.to(self.device,
+                                    non_blocking=True), None if y is None else y.to(self.device, non_blocking=True)
                     yield self._finish(raw, y, *where)
             finally:
                 for f in ahead: f.cancel()
@@ -228,12 +245,16 @@ def _of_one_kind(a, b):
     "Heaps of wildly different numbers or sizes are no task: the one is learned by heart, the other told by its blur."
     n, m = len(a.dataset), len(b.dataset)
     if max(n, m) > 20*min(n, m):
-        raise ValueError(f'the two heaps hold {n} and {m} pictures: the smaller one would be learned by heart. Give at most 20 times as many of the one as of the other.')
-    if not (isinstance(a.dataset, Pictures) and isinstance(b.dataset, Pictures) and a.dataset.side and b.dataset.side): return
+        raise ValueError(f'the two heaps hold {n} and {m} pictures: the smaller one would be learned by heart. Give '
+                         'at most 20 times as many of the one as of the other.')
+    if not (isinstance(a.dataset, Pictures) and isinstance(b.dataset, Pictures) and a.dataset.side and b.dataset.side):
+        return
     (small, large), size = sorted((a.dataset.side, b.dataset.side)), a.dataset.images.shape[1]
     if large >= 4*small and size >= 2*small:
-        raise ValueError(f'the pictures of the two heaps are {a.dataset.side:.0f} and {b.dataset.side:.0f} pixels a side: enlarged to {size}, the smaller ones '
-                         'would be told by their blur. Give pictures of similar size, or a size that none is enlarged to.')
+        raise ValueError(f'the pictures of the two heaps are {a.dataset.side:.0f} and {b.dataset.side:.0f} pixels a '
+                         f'side: enlarged to {size}, the smaller ones '
+                         'would be told by their blur. Give pictures of similar size, or a size that none is enlarged '
+                         'to.')
 
 class Unpaired:
     "Two loaders dealt in step: batches (a, b) of items that do not belong together; an epoch is over when the longer heap is."
@@ -242,7 +263,8 @@ class Unpaired:
                  b, # another, with the same batch size, on the same device
                 ):
         if a.bs != b.bs: raise ValueError(f'batches of {a.bs} and {b.bs}; give both loaders the same bs')
-        if str(a.device) != str(b.device): raise ValueError(f'one loader serves on {a.device}, the other on {b.device}; give both the same device')
+        if str(a.device) != str(b.device):
+            raise ValueError(f'one loader serves on {a.device}, the other on {b.device}; give both the same device')
         if not (len(a) and len(b)): raise ValueError('a loader has no batches; give both at least one')
         _of_one_kind(a, b)
         self.a, self.b, self.bs, self.dataset = a, b, a.bs, (a.dataset, b.dataset)
@@ -300,9 +322,11 @@ def picture_loaders(train, # `Pictures` (or anything `Batches` takes) to learn f
                     seed: int = 0, # of order and augmentation
                     flip: bool = False, # mirror training pictures?
                     rotate: float = 0., # turn training pictures by up to this many degrees
-                    rank: int = 0, world: int = 1, # this process among those that share each step; validation is not shared
+                    # this process among those that share each step; validation is not shared
+                    rank: int = 0, world: int = 1,
                    ) -> DataLoaders: # fastai's, around two `Batches`
     "Loaders for a fastai `Learner`: shuffled and augmented for training, plain and whole for validation."
     first = Batches(train, bs=bs, device=device, seed=seed, flip=flip, rotate=rotate, rank=rank, world=world)
-    second = Batches(train[:0] if valid is None else valid, bs=valid_bs or bs, device=first.device, shuffle=False, drop_last=False)
+    second = Batches(train[:0] if valid is None else valid, bs=valid_bs or bs, device=first.device, shuffle=False,
+                     drop_last=False)
     return DataLoaders(first, second, device=first.device)

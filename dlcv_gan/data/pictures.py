@@ -26,7 +26,8 @@ def to_float(images, # uint8 (n, h, w, c), an array or a tensor
     "Bytes to the range that networks see."
     if not isinstance(images, Tensor): images = torch.from_numpy(np.array(images))
     if images.dtype != torch.uint8 or images.ndim != 4:
-        raise ValueError(f'to_float takes uint8 (n, h, w, c), not {images.dtype} {tuple(images.shape)}. Convert or reshape first.')
+        raise ValueError(f'to_float takes uint8 (n, h, w, c), not {images.dtype} {tuple(images.shape)}. Convert or '
+                         'reshape first.')
     return images.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1)
 
 def to_uint8(x: Tensor, # float (n, c, h, w); what lies outside [-1, 1] is clipped
@@ -52,7 +53,9 @@ def _fit(picture, size, crop):
     "RGB picture to size x size bytes; bilinear with antialiasing, as torchvision's Resize does."
     if crop == 'centre': box = _centre_box(*picture.size)
     elif crop == 'resize': box = None
-    else: raise ValueError(f"crop is {crop!r}. Say 'centre' (square from the middle) or 'resize' (squeeze the whole picture).")
+    else:
+        raise ValueError(f"crop is {crop!r}. Say 'centre' (square from the middle) or 'resize' (squeeze the whole "
+                         "picture).")
     return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 def _centre_box(w, h):
@@ -108,7 +111,8 @@ def _cache_home(root, cache):
             probe.touch(); probe.unlink()
             return folder
         except OSError as e: refused = e
-    raise OSError(refused.errno, f'{folder}: cannot be written ({refused.strerror}). Pass cache=<a folder that can>, or set DLCV_GAN_CACHE')
+    raise OSError(refused.errno, f'{folder}: cannot be written ({refused.strerror}). Pass cache=<a folder that can>, '
+                                 'or set DLCV_GAN_CACHE')
 
 @contextmanager
 def _locked(path):
@@ -134,7 +138,8 @@ def _write_images(path, n, load, size, bar, rejects):
                 if isinstance(pixels, Exception): rejects(i, pixels)
                 else: f.write(pixels.tobytes()); kept.append(i)
         f.seek(0); np.lib.format.write_array_header_1_0(f, dict(head, shape=(len(kept), size, size, 3)))
-        assert f.tell() == start                # numpy pads headers so that the length may grow; without that the pixels would shift
+        # numpy pads headers so that the length may grow; without that the pixels would shift
+        assert f.tell() == start
         f.flush(); os.fsync(f.fileno())
     return kept
 
@@ -153,7 +158,8 @@ def _build(folder, n, load, size, names, progress, on_bad, about, sides):
     try:
         temp.mkdir()
         kept = _write_images(temp/'images.npy', n, load, size, bar,
-                             lambda i, e: rejects(names[i], f'cannot be decoded ({type(e).__name__}: {e})', 'Replace or delete it'))
+                             lambda i, e: rejects(names[i], f'cannot be decoded ({type(e).__name__}: {e})',
+                                                  'Replace or delete it'))
         if not kept: raise ValueError(f'{names[0]}: not one of {n} pictures can be decoded. Look at the files.')
         with open(temp/'about.json', 'w', encoding='utf-8') as f:
             side = float(np.median(list(sides.values()))) if sides else None
@@ -195,8 +201,10 @@ def _cached(n, load, key, names, root, size, crop, cache, on_bad, progress, side
 
 def cache_pictures(listing: Listing, # what a reader returned
                    size: int = 64, # side of the square pictures, pixels
-                   crop: str = 'centre', # 'centre': square of the shorter side from the middle; 'resize': squeeze the whole picture
-                   cache=None, # folder for caches; default $DLCV_GAN_CACHE, <root>/.dlcv_gan_cache, or the user's cache folder
+                   # 'centre': square of the shorter side from the middle; 'resize': squeeze the whole picture
+                   crop: str = 'centre',
+                   # folder for caches; default $DLCV_GAN_CACHE, <root>/.dlcv_gan_cache, or the user's cache folder
+                   cache=None,
                    on_bad: str = 'raise', # 'raise': stop at a picture that cannot be decoded; 'skip': name it and go on
                    progress: bool = True, # show a bar while decoding?
                   ) -> Pictures: # memory-mapped; OSError naming the bytes needed where the disk is full
@@ -212,17 +220,21 @@ def cache_pictures(listing: Listing, # what a reader returned
             sides[i] = min(picture.size)
             return _fit(_rgb(picture), size, crop)
     key = [(n, s.st_size, s.st_mtime_ns) for n, s in zip(names, stats)]
-    images, kept, skipped, side = _cached(len(listing), load, key, [str(f) for f in listing.files], listing.root or base,
+    images, kept, skipped, side = _cached(len(listing), load, key, [str(f) for f in listing.files],
+                                          listing.root or base,
                                           size, crop, cache, on_bad, progress, sides)
     labels = None if listing.labels is None else listing.labels[kept]
     return Pictures(images, labels, listing.attributes, [names[i] for i in kept], listing.skipped + skipped, side)
 
 # %% ../../nbs/library/data/pictures.ipynb #0f1a4293
 def open_pictures(root, # a folder in any of the layouts above
-                  split: str = 'train', # 'train' or 'test' (CelebA also 'valid', a plain folder a subfolder's name), 'all'
+                  # 'train' or 'test' (CelebA also 'valid', a plain folder a subfolder's name), 'all'
+                  split: str = 'train',
                   size: int = 64, # side of the square pictures, pixels
-                  on_bad: str = 'raise', # 'raise': stop at the first bad row or picture; 'skip': name each in `.skipped` and go on
-                  crop: str | None = None, # 'centre' or 'resize', see `cache_pictures`; default: 'resize' for i-CLEVR only
+                  # 'raise': stop at the first bad row or picture; 'skip': name each in `.skipped` and go on
+                  on_bad: str = 'raise',
+                  # 'centre' or 'resize', see `cache_pictures`; default: 'resize' for i-CLEVR only
+                  crop: str | None = None,
                   cache=None, # folder for caches
                   progress: bool = True, # show a bar while decoding?
                  ) -> Pictures: # FileNotFoundError says what was looked for
@@ -236,14 +248,17 @@ def _torchvision_labels(dataset):
     "(labels (n, a) uint8 or None, attribute names) of a torchvision data set: CelebA's attributes, or one column a class."
     if hasattr(dataset, 'attr_names'): return np.asarray(dataset.attr, np.uint8), [a for a in dataset.attr_names if a]
     targets = np.asarray(getattr(dataset, 'targets', getattr(dataset, 'labels', None)))
-    if targets.ndim != 1 or targets.dtype.kind not in 'iu' or targets.min() < 0: return None, []      # none, or not class numbers
+    # none, or not class numbers
+    if targets.ndim != 1 or targets.dtype.kind not in 'iu' or targets.min() < 0: return None, []
     classes = [str(c) for c in getattr(dataset, 'classes', range(targets.max() + 1))]
     return np.eye(len(classes), dtype=np.uint8)[targets], classes
 
 def _torchvision_files(dataset):
     "The picture files of a torchvision data set that keeps them as files, or None."
-    if hasattr(dataset, 'imgs'): return [Path(f) for f, _ in dataset.imgs]                             # ImageFolder and what is built on it
-    if hasattr(dataset, 'attr_names'): return [Path(dataset.root, dataset.base_folder, 'img_align_celeba', f) for f in dataset.filename]
+    # ImageFolder and what is built on it
+    if hasattr(dataset, 'imgs'): return [Path(f) for f, _ in dataset.imgs]
+    if hasattr(dataset, 'attr_names'):
+        return [Path(dataset.root, dataset.base_folder, 'img_align_celeba', f) for f in dataset.filename]
 
 def from_torchvision(dataset, # a torchvision data set without transforms
                      size: int = 64, # side of the square pictures, pixels
@@ -255,7 +270,8 @@ def from_torchvision(dataset, # a torchvision data set without transforms
         raise ValueError(f'{type(dataset).__name__} has transforms, which would be cached with it. Make it without.')
     labels, attributes = _torchvision_labels(dataset)
     if files := _torchvision_files(dataset):
-        return cache_pictures(Listing(files, labels, attributes, root=Path(dataset.root)), size, crop, cache, on_bad, progress)
+        return cache_pictures(Listing(files, labels, attributes, root=Path(dataset.root)), size, crop, cache, on_bad,
+                              progress)
     data = getattr(dataset, 'data', None)
     data = None if data is None else hashlib.sha256(np.ascontiguousarray(data)).hexdigest()
     def load(i):
@@ -263,7 +279,8 @@ def from_torchvision(dataset, # a torchvision data set without transforms
         if not isinstance(picture, Image.Image): raise ValueError(f'gives {type(picture).__name__}, not a PIL picture')
         return _fit(_rgb(picture), size, crop)
     names = [f'{type(dataset).__name__} {i}' for i in range(len(dataset))]
-    images, kept, skipped, _ = _cached(len(dataset), load, [repr(dataset), data], names, dataset.root, size, crop, cache, on_bad, progress)
+    images, kept, skipped, _ = _cached(len(dataset), load, [repr(dataset), data], names, dataset.root, size, crop,
+                                       cache, on_bad, progress)
     return Pictures(images, None if labels is None else labels[kept], attributes, [names[i] for i in kept], skipped)
 
 # %% ../../nbs/library/data/pictures.ipynb #fc484567
@@ -271,11 +288,15 @@ def _by_hand(kind, root):
     "Where a torchvision data set's files come from and where they go."
     urls = [m + f for m in getattr(kind, 'mirrors', [])[:1] for f, _ in kind.resources] or [getattr(kind, 'url', '')]
     if hasattr(kind, 'file_list'): urls = [f'{f} (https://drive.google.com/uc?id={i})' for i, _, f in kind.file_list]
-    place = Path(root)/(kind.base_folder if hasattr(kind, 'file_list') else f'{kind.__name__}/raw' if hasattr(kind, 'resources') else '')
-    return (f"By hand: put {', '.join(u for u in urls if u)} into {place} (`curl -C - -O <address>` goes on where it broke off) "
+    place = Path(root)/(kind.base_folder if hasattr(kind, 'file_list') else f'{kind.__name__}/raw'
+                        if hasattr(kind, 'resources') else '')
+    return (f"By hand: put {', '.join(u for u in urls if u)} into {place} (`curl -C - -O <address>` goes on where it "
+            "broke off) "
             'and call again; files that are whole are not fetched twice')
 
-def torchvision_pictures(name, # 'CelebA', 'MNIST', 'FashionMNIST', 'KMNIST', 'CIFAR10', 'CIFAR100', or a class of that kind
+def torchvision_pictures(
+                         # 'CelebA', 'MNIST', 'FashionMNIST', 'KMNIST', 'CIFAR10', 'CIFAR100', or a class of that kind
+                         name,
                          root, # folder for the files, as torchvision lays them out
                          split: str = 'train', # 'train' or 'test' (CelebA also 'valid', 'all')
                          size: int = 64, # side of the square pictures, pixels
@@ -285,12 +306,15 @@ def torchvision_pictures(name, # 'CelebA', 'MNIST', 'FashionMNIST', 'KMNIST', 'C
     "A public data set from torchvision, downloaded and checked by it, decoded once like everything else."
     import torchvision.datasets as sets
     kind = getattr(sets, name, None) if isinstance(name, str) else name
-    if kind is None: raise ValueError(f'torchvision has no data set {name!r}{nearest_name(name, sets.__all__)}. Give one that it has.')
+    if kind is None:
+        raise ValueError(f'torchvision has no data set {name!r}{nearest_name(name, sets.__all__)}. Give one that it '
+                         'has.')
     by_flag = 'train' in inspect.signature(kind).parameters
     check_split(split, ('train', 'test') if by_flag else ('train', 'valid', 'test', 'all'), kind.__name__)
     where = dict(train=split == 'train') if by_flag else dict(split=split)
     try: dataset = kind(str(root), download=download, **where)
     except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile) as e:
         done = 'fetched into' if download else 'read from'
-        raise OSError(f'{kind.__name__} could not be {done} {root} ({type(e).__name__}: {str(e).strip()}). {_by_hand(kind, root)}') from e
+        raise OSError(f'{kind.__name__} could not be {done} {root} ({type(e).__name__}: {str(e).strip()}). '
+                      f'{_by_hand(kind, root)}') from e
     return from_torchvision(dataset, size, **kwargs)

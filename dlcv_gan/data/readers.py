@@ -35,7 +35,8 @@ class Rejects:
                  on_bad: str, # 'raise' or 'skip'
                 ):
         if on_bad not in ('raise', 'skip'):
-            raise ValueError(f"on_bad is {on_bad!r}. Say 'raise' to stop at the first bad row or 'skip' to go on without it.")
+            raise ValueError(f"on_bad is {on_bad!r}. Say 'raise' to stop at the first bad row or 'skip' to go on "
+                             "without it.")
         self.on_bad, self.reasons, self.names = on_bad, [], set()
     def __call__(self, where, fault, mend, name=None):
         if self.on_bad == 'raise': raise ValueError(f"{where}: {fault}. {mend}, or pass on_bad='skip'.")
@@ -45,7 +46,8 @@ class Rejects:
              ) -> list[str]: # the sentences
         "Warn once of what was skipped."
         n = len(self.reasons)
-        if n: warnings.warn(f'{source}: {n} skipped, first: {self.reasons[0]} (all are named in .skipped)', stacklevel=4)
+        if n:
+            warnings.warn(f'{source}: {n} skipped, first: {self.reasons[0]} (all are named in .skipped)', stacklevel=4)
         return self.reasons
 
 def nearest_name(name: str, # what was written
@@ -65,7 +67,8 @@ def _lines(path):
         if not line.strip(): continue
         try: yield i, line.decode('utf-8')
         except UnicodeDecodeError as e:
-            raise ValueError(f'{path}, line {i}: is not UTF-8 ({e.reason} at byte {e.start}). Save the file again as UTF-8.') from None
+            raise ValueError(f'{path}, line {i}: is not UTF-8 ({e.reason} at byte {e.start}). Save the file again as '
+                             'UTF-8.') from None
 
 def _fields(line):
     "The fields of one line of a comma-separated file, quotes resolved."
@@ -75,7 +78,8 @@ def _fields(line):
 _SUFFIXES = {'.png', '.jpg', '.jpeg', '.bmp', '.webp', '.gif', '.tif', '.tiff', '.ppm', '.pgm'}
 
 def _same(name): return unicodedata.normalize('NFC', name)
-def _natural(path): return [(0, int(t), '') if t.isdecimal() else (1, 0, t) for t in re.split(r'(\d+)', _same(path.as_posix())) if t]
+def _natural(path):
+    return [(0, int(t), '') if t.isdecimal() else (1, 0, t) for t in re.split(r'(\d+)', _same(path.as_posix())) if t]
 
 def _pictures_in(folder, recursive=False):
     "Picture files of a folder, 2.jpg before 10.jpg."
@@ -108,7 +112,8 @@ def check_split(split: str, # the part that is wanted
                ):
     "ValueError for a part that is not there."
     if split not in known:
-        raise ValueError(f"{where}: there is no split {split!r}{nearest_name(split, known)}. Choose one of {', '.join(known)}.")
+        raise ValueError(f"{where}: there is no split {split!r}{nearest_name(split, known)}. Choose one of "
+                         f"{', '.join(known)}.")
 
 def _chosen(names, split):
     "Positions of a hashed split."
@@ -118,7 +123,8 @@ def _listing(files, labels, attributes, rejects, root, table, dropped=0):
     "The common end of every reader: warn once, and never return nothing."
     skipped = rejects.close(table)
     if not files:
-        raise ValueError(f'{table}: nothing is left to read ({len(skipped)} skipped, {dropped} dropped). Look at it or change the split.')
+        raise ValueError(f'{table}: nothing is left to read ({len(skipped)} skipped, {dropped} dropped). Look at it '
+                         'or change the split.')
     labels = None if labels is None else np.asarray(labels, np.uint8).reshape(len(files), len(attributes))
     return Listing(list(files), labels, list(attributes), list(skipped), dropped, Path(root))
 
@@ -155,8 +161,10 @@ def _match(rows, files, table, rejects, unit='line'):
     lost = [n for n in rows if n not in by_name]
     for n in lost:
         many = f' ({len(lost)} such rows)' if len(lost) > 1 else ''
-        rejects(f'{table}, {unit} {rows[n][0]}', f'picture {n!r} is not in {files[0].parent}{many}', 'Put it back or cut the row')
-    extra = [n for n in by_name if n not in rows and n not in rejects.names]    # a bad row is told once, not again for its picture
+        rejects(f'{table}, {unit} {rows[n][0]}', f'picture {n!r} is not in {files[0].parent}{many}',
+                'Put it back or cut the row')
+    # a bad row is told once, not again for its picture
+    extra = [n for n in by_name if n not in rows and n not in rejects.names]
     for n in extra:
         many = f' ({len(extra)} such pictures)' if len(extra) > 1 else ''
         rejects(by_name[n], f'no row in {table} speaks of it{many}', 'Add the row or move the picture away')
@@ -176,8 +184,11 @@ def _attribute_rows(numbered, attributes, path, rejects):
     for i, (name, *values) in numbered:
         name, where = _same(name), f'{path}, line {i}'
         if len(values) != len(attributes):
-            rejects(where, f'{len(values)} values for {len(attributes)} attributes', 'Give it one value for each name', name); continue
-        if name in rows: rejects(where, f'{name!r} was already in line {rows[name][0]}', 'Delete one of the two rows'); continue
+            rejects(where, f'{len(values)} values for {len(attributes)} attributes', 'Give it one value for each name',
+                    name)
+            continue
+        if name in rows:
+            rejects(where, f'{name!r} was already in line {rows[name][0]}', 'Delete one of the two rows'); continue
         bits, fault = _bits(values, attributes, coding)
         if fault: rejects(where, fault, 'Write 0/1 or -1/1 throughout', name); continue
         rows[name] = i, bits
@@ -192,12 +203,14 @@ def read_hw4(root, # the folder `hw4_data` with train.csv, train/, test.csv, tes
     root, rejects = Path(root), Rejects(on_bad)
     check_split(split, ('train', 'test'), root)
     table = _need(root/f'{split}.csv', 'the table of attributes',
-                  f'Unpack hw4_data so that {split}.csv and {split}/ lie in {root}, or use read_folder for pictures alone.')
+                  f'Unpack hw4_data so that {split}.csv and {split}/ lie in {root}, or use read_folder for pictures '
+                  'alone.')
     lines = _lines(table)
     _, first = next(lines, (0, ''))
     name, *attributes = _fields(first) if first else ['']
     if name.lower() not in ('image_name', 'image_id'):
-        raise ValueError(f"{table}, line 1: starts with {name!r}, not with image_name. Put the header 'image_name,<attribute>,...' there.")
+        raise ValueError(f"{table}, line 1: starts with {name!r}, not with image_name. Put the header "
+                         "'image_name,<attribute>,...' there.")
     rows = _attribute_rows(((i, _fields(l)) for i, l in lines), _header(attributes, table), table, rejects)
     _, files = _first_with_pictures([root/split], table)
     kept = _match(rows, files, table, rejects)
@@ -205,7 +218,8 @@ def read_hw4(root, # the folder `hw4_data` with train.csv, train/, test.csv, tes
 
 # %% ../../nbs/library/data/readers.ipynb #c9db3ed2
 _CELEBA_LISTS = ('list_attr_celeba.txt', 'list_attr_celeba.csv', 'CelebAMask-HQ-attribute-anno.txt')
-_CELEBA_PICTURES = ('img_align_celeba/img_align_celeba', 'img_align_celeba', 'Img/img_align_celeba', 'CelebA-HQ-img', 'images', '.')
+_CELEBA_PICTURES = ('img_align_celeba/img_align_celeba', 'img_align_celeba', 'Img/img_align_celeba', 'CelebA-HQ-img',
+                    'images', '.')
 
 def _celeba_file(root, names):
     return next((p for d in ('.', 'Anno', 'Eval', 'celeba') for n in names if (p := Path(root)/d/n).is_file()), None)
@@ -229,15 +243,19 @@ def _partition(path, rejects):
     return parts
 
 # %% ../../nbs/library/data/readers.ipynb #742187e4
-def read_celeba(root, # a folder with list_attr_celeba.txt and img_align_celeba/ (or images/, or the pictures themselves)
-                split: str = 'train', # 'train', 'valid', 'test' as list_eval_partition.txt says; without it train/test by a hash; or 'all'
+def read_celeba(
+                # a folder with list_attr_celeba.txt and img_align_celeba/ (or images/, or the pictures themselves)
+                root,
+                # 'train', 'valid', 'test' as list_eval_partition.txt says; without it train/test by a hash; or 'all'
+                split: str = 'train',
                 on_bad: str = 'raise', # 'raise': stop at the first bad row; 'skip': name it in `.skipped` and go on
                ) -> Listing: # labels (n, 40) for CelebA itself; FileNotFoundError or ValueError naming file and line
     "Read [CelebA](https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html) or CelebA-HQ; labels find their pictures by name, never by order."
     root, rejects = Path(root), Rejects(on_bad)
     table = _celeba_file(root, _CELEBA_LISTS)
     if table is None:
-        raise FileNotFoundError(f"{root}: none of {', '.join(_CELEBA_LISTS)} lies here. Put the list beside img_align_celeba/.")
+        raise FileNotFoundError(f"{root}: none of {', '.join(_CELEBA_LISTS)} lies here. Put the list beside "
+                                "img_align_celeba/.")
     base = root/'celeba' if table.parent == root/'celeba' else root
     _, files = _first_with_pictures([base/f for f in _CELEBA_PICTURES], table)
     known, lines, comma = {_same(f.name) for f in files}, list(_lines(table)), table.suffix == '.csv'
@@ -246,10 +264,12 @@ def read_celeba(root, # a folder with list_attr_celeba.txt and img_align_celeba/
     attributes = _header(_fields(lines[0][1])[1:] if comma else lines[1][1].split(), table)
     if not comma:
         if not lines[0][1].strip().isdecimal():
-            raise ValueError(f'{table}, line 1: {lines[0][1][:40]!r} is not the number of rows. Put the count line back.')
+            raise ValueError(f'{table}, line 1: {lines[0][1][:40]!r} is not the number of rows. Put the count line '
+                             'back.')
         said, have = int(lines[0][1]), len(lines) - 2
         if said != have:
-            rejects(f'{table}, line 1', f'promises {said} rows, {have} follow', 'Unpack the list again or write the true number')
+            rejects(f'{table}, line 1', f'promises {said} rows, {have} follow',
+                    'Unpack the list again or write the true number')
     split_row = _fields if comma else lambda line: _blank_split(line, len(attributes), known)
     rows = _attribute_rows(((i, split_row(l)) for i, l in lines[head:]), attributes, table, rejects)
     kept = _match(rows, files, table, rejects)
@@ -284,7 +304,8 @@ def _phrases(text):
     if not words or len(words)%2: raise ValueError(f"{text.strip()!r} is not '<colour> hair <colour> eyes'")
     for colour, part in zip(words[::2], words[1::2]):
         if part not in ('hair', 'eyes'):
-            raise ValueError(f"{colour + ' ' + part!r} ends neither in hair nor in eyes{nearest_name(part, ('hair', 'eyes'))}")
+            raise ValueError(f"{colour + ' ' + part!r} ends neither in hair nor in "
+                             f"eyes{nearest_name(part, ('hair', 'eyes'))}")
         if part in found: raise ValueError(f'it names the {part} twice')
         known = HAIR if part == 'hair' else EYES
         if colour not in known: raise ValueError(f'no {part} is {colour!r}{nearest_name(colour, known)}')
@@ -292,7 +313,8 @@ def _phrases(text):
     return found
 
 # %% ../../nbs/library/data/readers.ipynb #db68cb54
-_TAG_FILES = ('tags_clean.csv', 'tags.csv', 'extra_data/tags.csv', 'alphabetical_tags.csv', 'label.csv', 'preprocessed/label.csv')
+_TAG_FILES = ('tags_clean.csv', 'tags.csv', 'extra_data/tags.csv', 'alphabetical_tags.csv', 'label.csv',
+              'preprocessed/label.csv')
 
 def _one_hot(values):
     "'<colour> hair', '<colour> eyes' of 11 + 12 one-hot columns, eyes first."
@@ -336,7 +358,8 @@ def read_anime(root, # a folder with tags_clean.csv (or tags.csv, or a one-hot l
     table = next((root/f for f in _TAG_FILES if (root/f).is_file()), None)
     if table is None:
         raise FileNotFoundError(f"{root}: none of {', '.join(_TAG_FILES)} lies here. Put the tags beside faces/.")
-    _, files = _first_with_pictures(list(dict.fromkeys(d/f for d in (table.parent, root) for f in ('faces', 'images', '.'))), table)
+    _, files = _first_with_pictures(list(dict.fromkeys(d/f for d in (table.parent, root)
+                                                       for f in ('faces', 'images', '.'))), table)
     form, names, rows = _form(table), {_same(f.stem): f.name for f in files}, {}
     for i, line in _lines(table):
         if i == 1 and line.strip() == '0,1,2': continue
@@ -345,12 +368,14 @@ def read_anime(root, # a folder with tags_clean.csv (or tags.csv, or a one-hot l
         try: tags = _anime_tags(line.partition(',')[2], form)
         except ValueError as e: rejects(f'{table}, line {i}', e, 'Mend the line', key); continue
         if key in rows:
-            rejects(f'{table}, line {i}', f'{key!r} was already in line {rows[key][0]}', 'Delete one of the two rows'); continue
+            rejects(f'{table}, line {i}', f'{key!r} was already in line {rows[key][0]}', 'Delete one of the two rows')
+            continue
         rows[key] = i, tags
     matched = _match(rows, files, table, rejects)
     kept = [(f, [t in tags for t in ANIME_TAGS]) for _, f, tags in matched if tags]
     kept = [kept[i] for i in _chosen([f.name for f, _ in kept], split)]
-    return _listing([f for f, _ in kept], [b for _, b in kept], ANIME_TAGS, rejects, root, table, sum(not t for *_, t in matched))
+    return _listing([f for f, _ in kept], [b for _, b in kept], ANIME_TAGS, rejects, root, table,
+                    sum(not t for *_, t in matched))
 
 # %% ../../nbs/library/data/readers.ipynb #8526157a
 def read_tag_lines(path, # testing_text.txt or testing_tags.txt: `id,<colour> hair <colour> eyes`
@@ -362,7 +387,8 @@ def read_tag_lines(path, # testing_text.txt or testing_tags.txt: `id,<colour> ha
         key, where = key.strip(), f'{path}, line {i}'
         if line.strip() == '0,1,2' and i == 1: continue
         if not comma or not re.fullmatch(r'[\w.-]+', key):
-            raise ValueError(f'{where}: {line.strip()!r} does not start with an id and a comma. Write it as `1,blue hair red eyes`.')
+            raise ValueError(f'{where}: {line.strip()!r} does not start with an id and a comma. Write it as '
+                             '`1,blue hair red eyes`.')
         if key in wishes: raise ValueError(f'{where}: the id {key} stands in the file twice. Give each line its own.')
         try: found = _phrases(rest)
         except ValueError as e: raise ValueError(f'{where}: {e}. Mend the line.') from None
@@ -383,7 +409,8 @@ def _read_json(path, kind, what):
     class Named(list): pass
     try: value = json.loads(Path(path).read_text(encoding='utf-8-sig'), object_pairs_hook=Named)
     except ValueError as e: raise ValueError(f'{path}: is not JSON ({e}). Unpack the file again.') from None
-    except RecursionError: raise ValueError(f'{path}: is not JSON of ours (it is nested without end). Unpack the file again.') from None
+    except RecursionError:
+        raise ValueError(f'{path}: is not JSON of ours (it is nested without end). Unpack the file again.') from None
     if isinstance(value, Named) != (kind is dict) or not isinstance(value, list) or not value:
         raise ValueError(f'{path}: is not {what}. Give the file that came with the course.')
     return list(value)
@@ -408,7 +435,9 @@ def _many_hot(wish, names):
     return [n in wish for n in names], None
 
 # %% ../../nbs/library/data/readers.ipynb #b6ef74ca
-def read_iclevr(root, # a folder with objects.json, train.json and pictures in iclevr/, images/ or itself; or that subfolder
+def read_iclevr(
+                # a folder with objects.json, train.json and pictures in iclevr/, images/ or itself; or that subfolder
+                root,
                 split: str = 'train', # train/test by a hash of the scene's name (CLEVR_train_000123), or 'all'
                 on_bad: str = 'raise', # 'raise': stop at the first bad entry; 'skip': name it in `.skipped` and go on
                ) -> Listing: # labels (n, 24) in the order of objects.json; FileNotFoundError or ValueError naming file and entry
@@ -416,7 +445,8 @@ def read_iclevr(root, # a folder with objects.json, train.json and pictures in i
     root, rejects = _need(root, 'the folder', 'Give the folder that holds the scenes.'), Rejects(on_bad)
     check_split(split, ('train', 'test', 'all'), root)
     folder = _iclevr_tables(root)
-    if folder is None: raise FileNotFoundError(f'{root}: train.json or objects.json is missing. Put both beside iclevr/.')
+    if folder is None:
+        raise FileNotFoundError(f'{root}: train.json or objects.json is missing. Put both beside iclevr/.')
     table, attributes, rows = folder/'train.json', _object_names(folder/'objects.json'), {}
     _, files = _first_with_pictures(list(dict.fromkeys(d/f for d in (root, folder) for f in _ICLEVR_PICTURES)), table)
     entries = _read_json(table, dict, 'an object of pictures and lists, such as {"a.png": ["gray cube"]}')
@@ -453,14 +483,17 @@ def find_reader(root, # a folder in any of the layouts above
     "Recognise a folder's layout: CelebA, the course's CSV, anime faces, i-CLEVR, or plain pictures."
     root = _need(root, 'the data folder', 'Give the folder that you unpacked.')
     if re.fullmatch('(train|test|truth)[AB]', split) and not _pictures_in(root/split):
-        raise FileNotFoundError(f"{root/split}: {'no pictures lie there' if (root/split).is_dir() else 'there is no such folder'}. "
-                                'Whoever translates learns from two folders of pictures: give the folder in which trainA and trainB lie.')
+        raise FileNotFoundError(f"{root/split}: "
+                                f"{'no pictures lie there' if (root/split).is_dir() else 'there is no such folder'}. "
+                                'Whoever translates learns from two folders of pictures: give the folder in which '
+                                'trainA and trainB lie.')
     if _celeba_file(root, _CELEBA_LISTS): return read_celeba
     if (root/'train.csv').is_file() or (root/'test.csv').is_file(): return read_hw4
     if any((root/f).is_file() for f in _TAG_FILES): return read_anime
     if _iclevr_tables(root): return read_iclevr
     if _pictures_in(root) or _pictures_in(root/split): return read_folder
-    raise FileNotFoundError(f"{root}: no layout fits. Looked for {' or '.join(_CELEBA_LISTS)} (CelebA), train.csv or test.csv "
+    raise FileNotFoundError(f"{root}: no layout fits. Looked for {' or '.join(_CELEBA_LISTS)} (CelebA), train.csv or "
+                            "test.csv "
                             f"(hw4_data), {' or '.join(_TAG_FILES)} (anime), train.json with objects.json (i-CLEVR), "
                             f'and pictures in {root} or {root/split}. '
                             'Give the folder one level up or down?')

@@ -27,7 +27,8 @@ class Game(nn.Module):
              *batch: Tensor, # what the loader yields: pictures (n, c, h, w) in [-1,1], then labels if there are any
             ) -> dict[str, Tensor]: # named scalar terms, already weighted; their sum is what the player lowers
         "What `player` lowers on this batch."
-        raise NotImplementedError(f'{type(self).__name__} must say what {player!r} lowers: loss(player, *batch) -> {{term: scalar}}')
+        raise NotImplementedError(f'{type(self).__name__} must say what {player!r} lowers: loss(player, *batch) -> '
+                                  f'{{term: scalar}}')
 
     def sample(self,
                n: int, # how many pictures

@@ -33,7 +33,8 @@ class EMA(Callback):
         if not self.training or self.learn.player != self.player_name: return
         self.count += 1
         decay = min(self.decay, self.count / (self.count + 10))
-        torch._foreach_lerp_(list(self.game.parameters()), [p.detach() for p in self.learn.game.parameters()], 1 - decay)
+        torch._foreach_lerp_(list(self.game.parameters()), [p.detach() for p in self.learn.game.parameters()],
+                             1 - decay)
         for ours, theirs in zip(self.game.buffers(), self.learn.game.buffers()): ours.copy_(theirs)
 
     def state_dict(self) -> dict: # the averaged game and the count of steps

@@ -54,10 +54,12 @@ def read_checkpoint(file: str | Path, # what `GameLearner.save` wrote
                    ) -> dict: # the saved state
     "Load a checkpoint without executing anything in it; a damaged or foreign file is named in the error."
     file = Path(file)
-    if not file.exists(): raise FileNotFoundError(f'no checkpoint at {file}; train first, or give the path of a .pth file that was saved')
+    if not file.exists():
+        raise FileNotFoundError(f'no checkpoint at {file}; train first, or give the path of a .pth file that was saved')
     try: state = torch.load(file, map_location=device, weights_only=True)
     except Exception as e:
-        raise ValueError(f'{file} is damaged or no checkpoint ({type(e).__name__}); restore it or delete it and train again') from None
+        raise ValueError(f'{file} is damaged or no checkpoint ({type(e).__name__}); restore it or delete it and train '
+                         'again') from None
     if not isinstance(state, dict) or state.get('format') != 'dlcv_gan 1':
         raise ValueError(f'{file} is not a dlcv_gan checkpoint; give the path of one that GameLearner.save wrote')
     return state

@@ -31,7 +31,8 @@ class CapturedTurn:
                 ):
         self.learn, self.graph, groups = learn, torch.cuda.CUDAGraph(), learn.opt.opt.param_groups
         self.batch, self.gate = [b.clone() for b in batch], None if gate is None else gate.clone()
-        self.lrs, numbers = [torch.tensor(float(pg['lr']), device=learn.game.device) for pg in groups], [pg['lr'] for pg in groups]
+        self.lrs, numbers = [torch.tensor(float(pg['lr']), device=learn.game.device)
+                             for pg in groups], [pg['lr'] for pg in groups]
         for pg, lr in zip(groups, self.lrs): pg.update(lr=lr, capturable=True)
         try:
             with torch.cuda.graph(self.graph): learn._turn(self.batch, self.gate)
@@ -48,4 +49,5 @@ class CapturedTurn:
         if gate is not None: self.gate.copy_(gate)
         for lr, pg in zip(self.lrs, self.learn.opt.opt.param_groups): lr.fill_(float(pg['lr']))
         self.graph.replay()
-        self.learn.terms, self.learn.game.notes = ({k: v.clone() for k, v in d.items()} for d in (self.terms, self.notes))
+        self.learn.terms, self.learn.game.notes = ({k: v.clone() for k, v in d.items()}
+                                                   for d in (self.terms, self.notes))

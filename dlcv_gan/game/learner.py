@@ -87,20 +87,26 @@ class GameLearner(Learner):
                  dls: DataLoaders, # the loaders; one for training alone will do
                  game: Game, # the game to play
                  schedule: Schedule | None = None, # who moves when; None: every player, every round
-                 lr: float | tuple = 2e-4, # learning rate, or one per player; [DCGAN](https://arxiv.org/abs/1511.06434)'s by default
+                 # learning rate, or one per player; [DCGAN](https://arxiv.org/abs/1511.06434)'s by default
+                 lr: float | tuple = 2e-4,
                  opt_func: Callable = adam, # makes the optimizer from one parameter list per player
                  precision: str = 'auto', # 'auto': bf16 where it is native; or 'bf16', 'fp32'. Penalties stay in fp32
                  graphs: bool | None = None, # replay turns as CUDA graphs; None: where there is CUDA
-                 moms: tuple = (.5, .5, .5), # momentum in fastai's one-cycle schedule: constant, GANs suffer from the usual .95
+                 # momentum in fastai's one-cycle schedule: constant, GANs suffer from the usual .95
+                 moms: tuple = (.5, .5, .5),
                  **kwargs, # all else that `Learner` takes: cbs, path, …
                 ):
-        if len(dls.loaders) == 1: dls = DataLoaders(*dls.loaders, DataLoader([], bs=1), path=dls.path) # no validation: an empty one
-        if not len(dls.train): raise ValueError(f'the training loader has no batch: lower bs ({dls.train.bs}) to at most the number of items')
+        # no validation: an empty one
+        if len(dls.loaders) == 1: dls = DataLoaders(*dls.loaders, DataLoader([], bs=1), path=dls.path)
+        if not len(dls.train):
+            raise ValueError(f'the training loader has no batch: lower bs ({dls.train.bs}) to at most the number of '
+                             'items')
         players = game.players()
         lists = [[p for n in nets for p in n.parameters()] for nets in players.values()]
         if len({id(p) for ps in lists for p in ps}) < sum(map(len, lists)):
             raise ValueError('a parameter belongs to two players; give every network one owner')
-        if precision not in ('auto', 'bf16', 'fp32'): raise ValueError(f"precision must be 'auto', 'bf16' or 'fp32', not {precision!r}")
+        if precision not in ('auto', 'bf16', 'fp32'):
+            raise ValueError(f"precision must be 'auto', 'bf16' or 'fp32', not {precision!r}")
         device = torch.device(dls.device or 'cpu')
         if device.type == 'cpu': keep_memory()
         game.to(device)
@@ -108,15 +114,19 @@ class GameLearner(Learner):
             if p.dim() == 4: p.data = p.data.to(memory_format=torch.channels_last)
         self.game, self.schedule = game, schedule or EveryRound(tuple(players))
         strangers = {p for i in range(100) for p in self.schedule.moves(i)} - set(players)
-        if strangers: raise ValueError(f'the schedule moves {sorted(strangers)}, but the players are {list(players)}: name these in the schedule')
+        if strangers:
+            raise ValueError(f'the schedule moves {sorted(strangers)}, but the players are {list(players)}: name '
+                             'these in the schedule')
         self.dtype = dict(auto=fast_dtype(device), bf16=torch.bfloat16, fp32=None)[precision]
         self.graphs, self.captured = device.type == 'cuda' if graphs is None else graphs, {}
         self.rounds = self.moved = self.looks = 0 # rounds finished; turns passed in the round under way; samples drawn
         self.player, self.seconds, self.rows, self.terms, self.term_columns, self.steps = None, 0., [], {}, {}, {p: 0 for p in players}
-        self.state = torch.tensor([.75, 0, 0], device=device) # the schedule's memory: a rank halfway between guessing and certain, no waits
+        # the schedule's memory: a rank halfway between guessing and certain, no waits
+        self.state = torch.tensor([.75, 0, 0], device=device)
         ours = {Recorder: GameRecorder, ProgressCallback: GameProgress}
         super().__init__(dls, game, loss_func=nn.Identity(), opt_func=opt_func, lr=lr, moms=moms, default_cbs=False,
-                         splitter=lambda g: [[p for n in nets for p in n.parameters()] for nets in g.players().values()],
+                         splitter=lambda g: [[p for n in nets for p in n.parameters()]
+                                             for nets in g.players().values()],
                          **{**kwargs, 'cbs': [*(ours.get(c, c) for c in defaults.callbacks), *L(kwargs.get('cbs'))]})
         self.create_opt()
 
@@ -154,7 +164,8 @@ class GameLearner(Learner):
                 self('after_loss')
                 self._do_grad_opt()
         finally:
-            for n in players[self.player]: n.zero_grad(set_to_none=True) # a zeroed gradient would let momentum move who waits
+            # a zeroed gradient would let momentum move who waits
+            for n in players[self.player]: n.zero_grad(set_to_none=True)
             if gate is not None: self.opt.opt.found_inf = None
         self.game.constrain(self.player)
         for b, old in zip(buffers, before): b.copy_(torch.where(gate.bool(), b, old))
@@ -162,7 +173,8 @@ class GameLearner(Learner):
 
     def _play(self, batch, gate):
         "Replay the captured turn of this player; play it eagerly where it cannot be captured, and three times before it is."
-        if not self.graphs or any(hasattr(type(cb), e) for cb in self.cbs for e in self.inside_events): return self._turn(batch, gate)
+        if not self.graphs or any(hasattr(type(cb), e) for cb in self.cbs for e in self.inside_events):
+            return self._turn(batch, gate)
         hypers = tuple((k, v) for h in self.opt.hypers for k, v in h.items() if k != 'lr')
         key = (self.player, gate is None, tuple(b.shape for b in batch), hypers)
         seen = self.captured.setdefault(key, 0)
@@ -174,7 +186,8 @@ class GameLearner(Learner):
         self.loss = sum(self.terms.values())
 
     @property
-    def history(self) -> pd.DataFrame: # columns round, player, epoch, images, seconds, steps_<player>, <player>.<term or note>
+    # columns round, player, epoch, images, seconds, steps_<player>, <player>.<term or note>
+    def history(self) -> pd.DataFrame:
         "One row a turn, in order; terms of the other players are NaN. `.attrs['terms']` names the columns that are losses."
         df = pd.DataFrame(self.rows)
         df.attrs['terms'] = list(self.term_columns)
@@ -220,7 +233,8 @@ class GameLearner(Learner):
         "Write everything the run needs to go on bit for bit: networks, optimizer, counts, history, EMA and random states; atomically."
         file = self._checkpoint(file)
         self.recorder.flush()
-        state = dict(format='dlcv_gan 1', kind=type(self.game).__name__, game=self.game.state_dict(), opt=self.opt.state_dict(),
+        state = dict(format='dlcv_gan 1', kind=type(self.game).__name__, game=self.game.state_dict(),
+                     opt=self.opt.state_dict(),
                      rounds=self.rounds, moved=self.moved, seconds=self.seconds, steps=self.steps, state=self.state,
                      term_columns=self.term_columns, rows=pack_rows(self.rows), random=random_states(),
                      callbacks={cb.name: cb.state_dict() for cb in self.cbs if hasattr(type(cb), 'state_dict')})
@@ -235,10 +249,12 @@ class GameLearner(Learner):
         file = self._checkpoint(file)
         state = read_checkpoint(file, self.game.device)
         kind, ours = state['kind'], type(self.game).__name__
-        if kind != ours: raise ValueError(f'{file} holds a {kind}, not a {ours}: build that game, or give its own checkpoint')
+        if kind != ours:
+            raise ValueError(f'{file} holds a {kind}, not a {ours}: build that game, or give its own checkpoint')
         try: self.game.load_state_dict(state['game'])
         except RuntimeError as e:
-            raise ValueError(f'{file} holds a {kind} of another shape: build it with the size and width it was trained with '
+            raise ValueError(f'{file} holds a {kind} of another shape: build it with the size and width it was '
+                             'trained with '
                              f'({str(e).splitlines()[1].strip()})') from None
         self.opt.load_state_dict(state['opt'])
         for name in ('rounds', 'moved', 'seconds', 'steps', 'term_columns', 'state'): setattr(self, name, state[name])

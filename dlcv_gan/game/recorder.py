@@ -37,7 +37,8 @@ class Turns:
             for k in range(learn.moved, len(movers)):
                 learn.player = movers[k]
                 yield batch
-                if (learn.rounds, learn.moved) == (i, k): learn.count_turn() # a callback cancelled it: its turn has passed all the same
+                # a callback cancelled it: its turn has passed all the same
+                if (learn.rounds, learn.moved) == (i, k): learn.count_turn()
 
 # %% ../../nbs/library/game/recorder.ipynb #e8e8fee3
 class Diverged(ArithmeticError):
@@ -73,7 +74,8 @@ class GameRecorder(Recorder):
             return
         self.learn.seconds = time.perf_counter() - self.clock
         i = self.learn.turn_round
-        where = dict(round=i, player=self.learn.player, epoch=(i + 1) / len(self.dls.train), images=(i + 1) * self.dls.train.bs,
+        where = dict(round=i, player=self.learn.player, epoch=(i + 1) / len(self.dls.train),
+                     images=(i + 1) * self.dls.train.bs,
                      seconds=self.learn.seconds)
         if self.learn.terms: self.pending.append((where, self.learn.terms, self.game.notes))
         self.lrs.append(self.opt.hypers[-1]['lr'])
@@ -84,7 +86,8 @@ class GameRecorder(Recorder):
         "Fetch what is pending in one transfer, count the steps, and stop at a loss that is not finite."
         pending, self.pending = self.pending, []
         if not pending: return
-        numbers = iter(torch.stack([v.detach().float() for _, terms, notes in pending for v in (*terms.values(), *notes.values())]).tolist())
+        numbers = iter(torch.stack([v.detach().float() for _, terms, notes in pending
+                                    for v in (*terms.values(), *notes.values())]).tolist())
         for where, terms, notes in pending:
             terms, notes, player = {k: next(numbers) for k in terms}, {k: next(numbers) for k in notes}, where['player']
             self.learn.term_columns.update({f'{player}.{k}': None for k in terms})
@@ -95,8 +98,10 @@ class GameRecorder(Recorder):
             self.train_sums[player].append(self.losses[-1])
             for k, v in terms.items():
                 if not math.isfinite(v): raise Diverged(
-                    f'the term {k!r} of the {player} became {v} on round {where["round"]}. Go back to the last checkpoint and try a lower '
-                    'learning rate, a gradient penalty or spectral norm in the discriminator, or the GradientClip callback.')
+                    f'the term {k!r} of the {player} became {v} on round {where["round"]}. Go back to the last '
+                    'checkpoint and try a lower '
+                    'learning rate, a gradient penalty or spectral norm in the discriminator, or the GradientClip '
+                    'callback.')
 
     def after_train(self):
         "Fetch the rest of the epoch."
@@ -107,7 +112,8 @@ class GameRecorder(Recorder):
 
     def after_epoch(self):
         "Write a line of the progress table: each player's mean loss over the epoch."
-        means = [float(np.mean(sums[p])) if sums[p] else float('nan') for sums in (self.train_sums, self.valid_sums) for p in self.game.players()]
+        means = [float(np.mean(sums[p])) if sums[p] else float('nan') for sums in (self.train_sums, self.valid_sums)
+                 for p in self.game.players()]
         self.learn.final_record = means
         self.values.append(means)
         self.logger([self.epoch, *means, f'{time.time() - self.start_epoch:.0f} s'])
@@ -124,4 +130,5 @@ class GameProgress(ProgressCallback):
     def after_batch(self):
         "Advance the bar."
         self.pbar.update(self.iter + 1)
-        if self.training: self.pbar.comment = ' '.join(f'{p} {v[-1]:.3g}' for p, v in self.recorder.train_sums.items() if v)
+        if self.training:
+            self.pbar.comment = ' '.join(f'{p} {v[-1]:.3g}' for p, v in self.recorder.train_sums.items() if v)

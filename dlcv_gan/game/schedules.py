@@ -55,7 +55,8 @@ class DG(Schedule):
 
     def __post_init__(self):
         if self.d < 0 or self.g < 0 or self.d + self.g == 0:
-            raise ValueError(f'D:G {self.d}:{self.g} moves nobody; give counts of 0 or more, at least one of them positive')
+            raise ValueError(f'D:G {self.d}:{self.g} moves nobody; give counts of 0 or more, at least one of them '
+                             'positive')
         if self.first not in ('d', 'g'): raise ValueError(f"first must be 'd' or 'g', not {self.first!r}")
 
     def moves(self,
@@ -107,7 +108,8 @@ class Adaptive(Schedule):
     players: tuple[str, str] = ('discriminator', 'generator') # the names of the two players
 
     def __post_init__(self):
-        if not 0 <= self.low < self.high <= 1: raise ValueError(f'need 0 <= low < high <= 1, not low={self.low}, high={self.high}')
+        if not 0 <= self.low < self.high <= 1:
+            raise ValueError(f'need 0 <= low < high <= 1, not low={self.low}, high={self.high}')
         if self.patience < 1: raise ValueError(f'patience must be at least 1 round, not {self.patience}')
 
     def moves(self,

@@ -67,10 +67,13 @@ def build_acgan(size: int = 64, # side of the pictures: 32, 64 or 128
                ) -> ACGAN: # for one attribute
     "R1's ACGAN; the defaults have the printed parameter counts."
     generator = R1Generator(size, width, nz, embed=AttributeEmbedding(2, embedded), embedded=embedded)
-    return ACGAN(generator, R1Discriminator(size, width, attributes=1, spectral=spectral), objective, penalty, clip, weight=weight)
+    return ACGAN(generator, R1Discriminator(size, width, attributes=1, spectral=spectral), objective, penalty, clip,
+                 weight=weight)
 
-_examples = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz), torch.zeros(1, 1)), discriminator=(game.discriminator.heads, torch.zeros(1, 3, 64, 64)))
-r1_acgan = System('R1.ACGAN', 'acgan', 'ACGAN on 64x64 faces, one attribute', build_acgan, _examples, DG(1, 1), lr=2e-4, bs=64, rounds=30_000, labels=1)
+_examples = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz), torch.zeros(1, 1)),
+                              discriminator=(game.discriminator.heads, torch.zeros(1, 3, 64, 64)))
+r1_acgan = System('R1.ACGAN', 'acgan', 'ACGAN on 64x64 faces, one attribute', build_acgan, _examples, DG(1, 1), lr=2e-4,
+                  bs=64, rounds=30_000, labels=1)
 
 # %% ../../nbs/assignments/03_acgan.ipynb #4c31bfa3
 def build_attribute_gan(size: int = 64, # side of the pictures: 32, 64 or 128
@@ -88,5 +91,6 @@ def build_attribute_gan(size: int = 64, # side of the pictures: 32, 64 or 128
     discriminator = DCGANDiscriminator(size, width, norm=None, attributes=labels, spectral=spectral)
     return ACGAN(generator, discriminator, objective, penalty, weight=weight)
 
-mended_acgan = System('R1.ACGAN-mended', 'acgan-mended', 'the ACGAN that 03_acgan arrives at, for any number of labels', build_attribute_gan, _examples, DG(1, 1),
+mended_acgan = System('R1.ACGAN-mended', 'acgan-mended', 'the ACGAN that 03_acgan arrives at, for any number of labels',
+                      build_attribute_gan, _examples, DG(1, 1),
                       lr=2e-4, bs=64, rounds=50_000, labels=1)

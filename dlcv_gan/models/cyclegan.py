@@ -30,9 +30,11 @@ class CycleGAN(Game):
                  pool: int = 50, # old fakes remembered on each side
                 ):
         super().__init__()
-        if cycle < 0 or identity < 0: raise ValueError(f'cycle {cycle} and identity {identity} are weights; give 0 or more')
+        if cycle < 0 or identity < 0:
+            raise ValueError(f'cycle {cycle} and identity {identity} are weights; give 0 or more')
         self.ab, self.ba, self.d_a, self.d_b, self.cycle, self.identity = ab, ba, d_a, d_b, cycle, identity
-        self.pool_a, self.pool_b, self.shelf = ImagePool(shape, pool), ImagePool(shape, pool), ImagePool(shape, min(pool, 16))
+        self.pool_a, self.pool_b, self.shelf = ImagePool(shape, pool), ImagePool(shape,
+                                                                                 pool), ImagePool(shape, min(pool, 16))
 
     def players(self) -> dict[str, list[nn.Module]]: # discriminators, then generators
         "Two players with two networks each."
@@ -44,17 +46,23 @@ class CycleGAN(Game):
              b: Tensor | None = None, # pictures of B, not related to `a`
             ) -> dict[str, Tensor]: # 'a' and 'b' of the discriminators; 'adversarial', 'cycle', 'identity' of the generators
         "What the two sides lower."
-        if b is None or b.shape[1:] != a.shape[1:]: raise ValueError('a CycleGAN takes batches (a, b) of pictures of one size; feed it from two folders, with `Unpaired`')
+        if b is None or b.shape[1:] != a.shape[1:]:
+            raise ValueError('a CycleGAN takes batches (a, b) of pictures of one size; feed it from two folders, with '
+                             '`Unpaired`')
         if player == 'discriminators':
             with torch.no_grad(): fakes = self.ba(b), self.ab(a)
             if self.training:
                 fakes = self.pool_a(fakes[0]), self.pool_b(fakes[1])
                 self.shelf(a[:len(self.shelf.items)])
-            return {side: self.judge(D, real, fake, side) for side, D, real, fake in zip('ab', (self.d_a, self.d_b), (a, b), fakes)}
+            return {side: self.judge(D, real, fake, side)
+                    for side, D, real, fake in zip('ab', (self.d_a, self.d_b), (a, b), fakes)}
         fake_a, fake_b, l1 = self.ba(b), self.ab(a), lambda x, y: F.l1_loss(x.float(), y)
-        terms = dict(adversarial=2*(least_squares.generator(self.d_a(fake_a)) + least_squares.generator(self.d_b(fake_b)))) # the paper does not halve
+        # the paper does not halve
+        terms = dict(adversarial=2
+                     *(least_squares.generator(self.d_a(fake_a)) + least_squares.generator(self.d_b(fake_b))))
         if self.cycle: terms['cycle'] = self.cycle*(l1(self.ba(fake_b), a) + l1(self.ab(fake_a), b))
-        if self.cycle*self.identity: terms['identity'] = self.cycle*self.identity*(l1(self.ba(a), a) + l1(self.ab(b), b))
+        if self.cycle*self.identity:
+            terms['identity'] = self.cycle*self.identity*(l1(self.ba(a), a) + l1(self.ab(b), b))
         return terms
 
     def judge(self,
@@ -66,7 +74,8 @@ class CycleGAN(Game):
         "One discriminator's loss; its scores and its rank are noted."
         real, fake = D(real).float(), D(fake).float()
         r, f = real.reshape(len(real), -1).mean(1), fake.reshape(len(fake), -1).mean(1)
-        self.note(**{f'real_score_{side}': r.mean(), f'fake_score_{side}': f.mean(), f'rank_{side}': (r[:, None] > f).float().mean()})
+        self.note(**{f'real_score_{side}': r.mean(), f'fake_score_{side}': f.mean(),
+                     f'rank_{side}': (r[:, None] > f).float().mean()})
         return least_squares.discriminator(real, fake)
 
     @torch.no_grad()
@@ -110,15 +119,19 @@ def build_cyclegan(size: int = 256, # side of the pictures, a multiple of 4, at 
     if size < 32 or size % 4: raise ValueError(f'size is {size}; give a multiple of 4 from 32 on')
     blocks, halvings = blocks or (9 if size >= 256 else 6), halvings or (3 if size >= 128 else 2)
     generators = [ResNetGenerator(width, blocks, copy=copy) for _ in 'ab']
-    return CycleGAN(*generators, *(PatchDiscriminator(width, halvings) for _ in 'ab'), (3, size, size), cycle, identity, pool)
+    return CycleGAN(*generators, *(PatchDiscriminator(width, halvings) for _ in 'ab'), (3, size, size), cycle, identity,
+                    pool)
 
-_examples = lambda game: {name: (getattr(game, name), torch.zeros(1, 3, 256, 256)) for name in ('ab', 'ba', 'd_a', 'd_b')}
+_examples = lambda game: {name: (getattr(game, name), torch.zeros(1, 3, 256, 256))
+                          for name in ('ab', 'ba', 'd_a', 'd_b')}
 r0_cyclegan = System('R0.CycleGAN', 'cyclegan', 'CycleGAN, horses to zebras and back', build_cyclegan, _examples,
-                     DG(1, 1, players=('discriminators', 'generators')), lr=2e-4, bs=1, rounds=250_000, size=256, sides=('A', 'B'))
+                     DG(1, 1, players=('discriminators', 'generators')), lr=2e-4, bs=1, rounds=250_000, size=256,
+                     sides=('A', 'B'))
 
 # %% ../../nbs/assignments/06_cyclegan.ipynb #6654570a
 def window_error(y: Tensor, # translations (n, c, h, w)
-                 truth: Tensor, # the right answers (n, c, h, w), or for each picture k equally right ones (n, k, c, h, w)
+                 # the right answers (n, c, h, w), or for each picture k equally right ones (n, k, c, h, w)
+                 truth: Tensor,
                  window: int = 1, # side of the windows, pixels; they overlap by half. 1: the plain mean absolute error
                 ) -> Tensor: # (n,) error to the nearest right answer, in the pictures' units
     "Mean absolute error between *sorted* windows: forgives where inside its window a value stands, and nothing else."

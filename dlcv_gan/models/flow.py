@@ -61,7 +61,8 @@ class InvertibleConv(nn.Module):
         diagonal = upper.diagonal()
         self.register_buffer('permutation', permutation)
         self.register_buffer('sign', diagonal.sign())
-        self.lu = nn.Parameter(lower.tril(-1) + upper.triu(1) + diagonal.abs().log().diag()) # both in one: L's ones need no room
+        # both in one: L's ones need no room
+        self.lu = nn.Parameter(lower.tril(-1) + upper.triu(1) + diagonal.abs().log().diag())
 
     def weight(self) -> Tensor: # (channels, channels); log |det| is lu.diagonal().sum()
         "The matrix that every pixel's channels are multiplied by."
@@ -149,7 +150,8 @@ class Glow(nn.Module):
                 ):
         super().__init__()
         if levels < 1 or size % 2 ** levels:
-            raise ValueError(f'size {size} does not halve {levels} times; give a multiple of 2 ** levels, and at least 1 level')
+            raise ValueError(f'size {size} does not halve {levels} times; give a multiple of 2 ** levels, and at '
+                             'least 1 level')
         self.conditions, self.shape = conditions, (channels, size, size)
         self.embed = nn.Sequential(nn.Linear(conditions + 1, width), nn.ReLU())
         self.levels, self.splits = nn.ModuleList(), nn.ModuleList()
@@ -209,9 +211,13 @@ class Glow(nn.Module):
 # %% ../../nbs/assignments/08_flow.ipynb #630f372d
 class Flow(Game):
     "A conditional normalizing flow ([Lu & Huang 2020](https://arxiv.org/abs/1905.13288)): one player, and its loss is the likelihood."
-    def __init__(self, net: nn.Module, # `Glow`, or anything with its `shape`, `forward(x, y) -> (z, logdet)` and `inverse(z, y) -> x`
-                 temperature: float = .7, # spread of the codes drawn; 0.7 as in [Kingma & Dhariwal 2018](https://arxiv.org/abs/1807.03039)
-                 untold: float = .1, # share of the training pictures whose condition is withheld, so that `y=None` means something
+    def __init__(
+                 # `Glow`, or anything with its `shape`, `forward(x, y) -> (z, logdet)` and `inverse(z, y) -> x`
+                 self, net: nn.Module,
+                 # spread of the codes drawn; 0.7 as in [Kingma & Dhariwal 2018](https://arxiv.org/abs/1807.03039)
+                 temperature: float = .7,
+                 # share of the training pictures whose condition is withheld, so that `y=None` means something
+                 untold: float = .1,
                 ):
         super().__init__()
         if temperature < 0: raise ValueError(f'temperature must be 0 or more, not {temperature}')
@@ -278,4 +284,5 @@ def build_cnf(size: int = 64, # side of the pictures, a multiple of 2 ** levels
 _examples = lambda game: dict(flow=(game.net, torch.zeros(1, *game.net.shape), torch.zeros(1, game.net.conditions)))
 _recipe = dict(examples=_examples, schedule=EveryRound(('flow',)), lr=5e-4, bs=64, rounds=50_000)
 r4_cnf = System('R4.CNF', 'cnf', 'conditional flow on 64x64 scenes of 24 objects', build_cnf, labels=24, **_recipe)
-r4_cnf_faces = System('R4.CNF-faces', 'cnf-faces', 'conditional flow on 64x64 faces with 13 attributes', partial(build_cnf, conditions=13), labels=13, **_recipe)
+r4_cnf_faces = System('R4.CNF-faces', 'cnf-faces', 'conditional flow on 64x64 faces with 13 attributes',
+                      partial(build_cnf, conditions=13), labels=13, **_recipe)

@@ -49,7 +49,8 @@ class GAN(Game):
              y: Tensor | None = None, # conditions (n, a)
             ) -> dict[str, Tensor]: # 'adversarial' and, for a discriminator that has one, 'penalty'
         "What the objective says on scores of real and fake pictures."
-        if player == 'generator': return {'adversarial': self.objective.generator(self.discriminator(self.sample(len(x), y), y))}
+        if player == 'generator':
+            return {'adversarial': self.objective.generator(self.discriminator(self.sample(len(x), y), y))}
         with torch.no_grad(): fake = self.sample(len(x), y)
         return self.judge(self.discriminator(x, y), self.discriminator(fake, y), x, fake, y)
 
@@ -91,7 +92,8 @@ def build_gan(size: int = 64, # side of the pictures: 32, 64 or 128
               spectral: bool = True, # spectral norm in D
              ) -> GAN: # DCGAN's generator against a discriminator without BatchNorm
     "The mended game of this notebook: DCGAN nets, the non-saturating objective, spectral norm in the discriminator."
-    return GAN(DCGANGenerator(size, width, nz), DCGANDiscriminator(size, width, norm=None, spectral=spectral), objective, penalty, clip)
+    return GAN(DCGANGenerator(size, width, nz), DCGANDiscriminator(size, width, norm=None, spectral=spectral),
+               objective, penalty, clip)
 
 # %% ../../nbs/assignments/02_gan.ipynb #f0c193c9
 def build_r1_gan(size: int = 64, # side of the pictures: 32, 64 or 128
@@ -112,13 +114,18 @@ def build_dcgan(size: int = 64, # side of the pictures: 32, 64 or 128
                 penalty: Callable | None = None, # added to D's loss
                 clip: float | None = None, # clip D's weights (WGAN)
                 spectral: bool = False, # spectral norm in D
-                uniform: bool = False, # codes from [0, 1], as the report draws them; with it this game collapses to one picture (`10_tips`)
+                # codes from [0, 1], as the report draws them; with it this game collapses to one picture (`10_tips`)
+                uniform: bool = False,
                ) -> GAN: # with R0's nets
     "R0's DCGAN with BatchNorm in both nets; under a gradient penalty D has none, because BatchNorm couples the samples that the penalty takes one by one."
     norm = nn.BatchNorm2d if penalty is None else None
-    return GAN(DCGANGenerator(size, width, nz), DCGANDiscriminator(size, width, norm=norm, spectral=spectral), objective, penalty, clip, torch.rand if uniform else torch.randn)
+    return GAN(DCGANGenerator(size, width, nz), DCGANDiscriminator(size, width, norm=norm, spectral=spectral),
+               objective, penalty, clip, torch.rand if uniform else torch.randn)
 
-_examples = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz)), discriminator=(game.discriminator, torch.zeros(1, 3, 64, 64)))
-mended_gan = System('R1.GAN-mended', 'gan-mended', 'the GAN that 02_gan arrives at: DCGAN nets, spectral norm', build_gan, _examples, DG(1, 1), lr=2e-4, bs=64, rounds=50_000)
+_examples = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz)),
+                              discriminator=(game.discriminator, torch.zeros(1, 3, 64, 64)))
+mended_gan = System('R1.GAN-mended', 'gan-mended', 'the GAN that 02_gan arrives at: DCGAN nets, spectral norm',
+                    build_gan, _examples, DG(1, 1), lr=2e-4, bs=64, rounds=50_000)
 r1_gan = System('R1.GAN', 'gan', 'GAN on 64x64 faces', build_r1_gan, _examples, DG(1, 1), lr=2e-4, bs=64, rounds=30_000)
-r0_dcgan = System('R0.DCGAN', 'dcgan', 'DCGAN on 64x64 anime faces', build_dcgan, _examples, DG(1, 1), lr=2e-4, bs=64, rounds=50_000)
+r0_dcgan = System('R0.DCGAN', 'dcgan', 'DCGAN on 64x64 anime faces', build_dcgan, _examples, DG(1, 1), lr=2e-4, bs=64,
+                  rounds=50_000)

@@ -37,7 +37,8 @@ class R4Generator(Generator):
                 ):
         widths = [min(width * 2**k, 8 * width) for k in range(_doublings(size), -1, -1)]
         layers = [layer for k, (i, o) in enumerate(zip([nz + embedded, *widths], widths))
-                  for layer in (nn.ConvTranspose2d(i, o, 4, 2 if k else 1, 1 if k else 0, bias=False), nn.BatchNorm2d(o), nn.ReLU(inplace=True))]
+                  for layer in (nn.ConvTranspose2d(i, o, 4, 2 if k else 1, 1 if k else 0, bias=False),
+                                nn.BatchNorm2d(o), nn.ReLU(inplace=True))]
         start = [nn.Unflatten(1, (nz + embedded, 1, 1))]
         super().__init__(nn.Sequential(*start, *layers, nn.ConvTranspose2d(width, 3, 4, 2, 1), nn.Tanh()), nz,
                          nn.Sequential(nn.Linear(labels, embedded), nn.ReLU(inplace=True)))
@@ -52,7 +53,8 @@ class R4Discriminator(PlaneDiscriminator):
                 ):
         widths = [4, *(min(width * 2**k, 8 * width) for k in range(_doublings(size) + 1))]
         layers = [layer for i, o in zip(widths, widths[1:])
-                  for layer in (nn.Conv2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o), nn.LeakyReLU(.2, inplace=True))]
+                  for layer in (nn.Conv2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o),
+                                nn.LeakyReLU(.2, inplace=True))]
         super().__init__(Discriminator(nn.Sequential(*layers, nn.Flatten()), widths[-1] * 16), labels, size)
 
 
@@ -80,7 +82,12 @@ def build_strong_cgan(size: int = 64, # side of the pictures: 32, 64 or 128
     return build_attribute_gan(size, width, nz, labels, embedded, objective, **kwargs)
 
 _y = torch.zeros(1, 24)
-_nets = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz), _y), discriminator=(game.discriminator, torch.zeros(1, 3, 64, 64), _y))
-_heads = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz), _y), discriminator=(game.discriminator.heads, torch.zeros(1, 3, 64, 64)))
-r4_cgan = System('R4.CGAN', 'cgan', 'conditional GAN on i-CLEVR, 24 objects', build_cgan, _nets, DG(1, 4), lr=2e-4, bs=128, rounds=28_000, labels=24, betas=(.5, .99))
-strong_cgan = System('R4.CGAN-strong', 'cgan-strong', 'conditional GAN on i-CLEVR with an auxiliary head, hinge and spectral norm', build_strong_cgan, _heads, DG(1, 1), lr=2e-4, bs=128, rounds=60_000, labels=24)
+_nets = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz), _y),
+                          discriminator=(game.discriminator, torch.zeros(1, 3, 64, 64), _y))
+_heads = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz), _y),
+                           discriminator=(game.discriminator.heads, torch.zeros(1, 3, 64, 64)))
+r4_cgan = System('R4.CGAN', 'cgan', 'conditional GAN on i-CLEVR, 24 objects', build_cgan, _nets, DG(1, 4), lr=2e-4,
+                 bs=128, rounds=28_000, labels=24, betas=(.5, .99))
+strong_cgan = System('R4.CGAN-strong', 'cgan-strong', 'conditional GAN on i-CLEVR with an auxiliary head, hinge and '
+                                                      'spectral norm', build_strong_cgan, _heads, DG(1, 1), lr=2e-4,
+                     bs=128, rounds=60_000, labels=24)

@@ -56,10 +56,13 @@ def _examples(game, size):
     x, y = torch.zeros(1, 3, size, size), torch.zeros(1, 23)
     return dict(generator=(game.generator, torch.zeros(1, game.nz), y), discriminator=(game.discriminator.heads, x))
 
-r0_t2i = System('R0.T2I', 't2i', 'SRResNet ACGAN from 23 tags to 64x64 anime faces', build_t2i, lambda game: _examples(game, 64),
+r0_t2i = System('R0.T2I', 't2i', 'SRResNet ACGAN from 23 tags to 64x64 anime faces', build_t2i,
+                lambda game: _examples(game, 64),
                 DG(1, 3), lr=2e-4, bs=64, rounds=50_000, labels=23, betas=(.5, .9))
-r2_acgan96 = System('R2.ACGAN96', 'acgan96', 'SRResNet ACGAN with DRAGAN from 23 tags to 96x96 anime faces', build_acgan96,
-                    lambda game: _examples(game, 96), DG(1, 1), lr=2e-4, bs=64, rounds=50_000, size=96, labels=23, betas=(.5, .9))
+r2_acgan96 = System('R2.ACGAN96', 'acgan96', 'SRResNet ACGAN with DRAGAN from 23 tags to 96x96 anime faces',
+                    build_acgan96,
+                    lambda game: _examples(game, 96), DG(1, 1), lr=2e-4, bs=64, rounds=50_000, size=96, labels=23,
+                    betas=(.5, .9))
 
 # %% ../../nbs/assignments/05_tags.ipynb #dcd9f53a
 def tag_conditions(wishes: list, # (id, hair or None, eyes or None) a line, as from `read_tag_lines`
@@ -73,9 +76,12 @@ def tag_conditions(wishes: list, # (id, hair or None, eyes or None) a line, as f
     generator, parts = torch.Generator().manual_seed(seed), []
     for key, *wish in wishes:
         for colour, known in zip(wish, (hair, eyes)):
-            drawn = torch.randint(len(known), (per_line,), generator=generator) # drawn in any case: no line depends on another's gaps
-            if colour is not None and colour not in known: raise ValueError(f'line {key!r} asks for {colour!r}; known are {", ".join(known)}')
-            parts.append(F.one_hot(drawn if colour is None else torch.full_like(drawn, known.index(colour)), len(known)))
+            # drawn in any case: no line depends on another's gaps
+            drawn = torch.randint(len(known), (per_line,), generator=generator)
+            if colour is not None and colour not in known:
+                raise ValueError(f'line {key!r} asks for {colour!r}; known are {", ".join(known)}')
+            parts.append(F.one_hot(drawn if colour is None else torch.full_like(drawn, known.index(colour)),
+                                   len(known)))
     return torch.cat([torch.cat(pair, 1) for pair in zip(parts[::2], parts[1::2])]).float()
 
 
@@ -83,7 +89,8 @@ def write_samples(game: Game | GameLearner, # what draws; a learner draws from i
                   wishes: list, # (id, hair or None, eyes or None) a line, as from `read_tag_lines`
                   hair: list, # names of the hair colours, in the order of the labels
                   eyes: list, # names of the eye colours
-                  out: str | Path, # folder for `sample_<id>_<1..5>.jpg`; made where it is missing, older samples are replaced
+                  # folder for `sample_<id>_<1..5>.jpg`; made where it is missing, older samples are replaced
+                  out: str | Path,
                   per_line: int = 5, # pictures a line
                   seed: int = 0, # of the codes and of missing halves
                   size: int = 64, # pixels a side of what is written; the course's 64
@@ -91,7 +98,8 @@ def write_samples(game: Game | GameLearner, # what draws; a learner draws from i
     "Course C's answer to a text file."
     y, files = tag_conditions(wishes, hair, eyes, per_line, seed), []
     pictures = draw(getattr(game, 'sampler', game), len(y), y, seed=seed)
-    if pictures.shape[-1] != size: pictures = F.interpolate(pictures, (size, size), mode='bicubic', antialias=True, align_corners=False)
+    if pictures.shape[-1] != size:
+        pictures = F.interpolate(pictures, (size, size), mode='bicubic', antialias=True, align_corners=False)
     pixels = (pictures.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     for row, picture in enumerate(pixels):
         files.append(Path(out)/f'sample_{wishes[row // per_line][0]}_{row % per_line + 1}.jpg')

@@ -21,7 +21,8 @@ class VAE(Game):
     def __init__(self,
                  encoder: nn.Module, # pictures -> (mean, log-variance), each (n, nz)
                  decoder: nn.Module, # codes (n, nz) -> pictures in [-1,1]
-                 kl_weight: float = 1., # weight of the KL term; 1 is the bound, with pixels of variance 1/2 around the decoded picture
+                 # weight of the KL term; 1 is the bound, with pixels of variance 1/2 around the decoded picture
+                 kl_weight: float = 1.,
                 ):
         super().__init__()
         if kl_weight < 0: raise ValueError(f'kl_weight must be 0 or more, not {kl_weight}')
@@ -78,5 +79,6 @@ def build_vae(size: int = 64, # side of the pictures: 32, 64 or 128
     return VAE(Encoder(size, width, nz), Decoder(size, width, nz), kl_weight)
 
 r1_vae = System('R1.VAE', 'vae', 'VAE on 64x64 faces', build_vae,
-                lambda game: dict(encoder=(game.encoder, torch.zeros(1, 3, 64, 64)), decoder=(game.decoder, torch.zeros(1, game.nz))),
+                lambda game: dict(encoder=(game.encoder, torch.zeros(1, 3, 64, 64)),
+                                  decoder=(game.decoder, torch.zeros(1, game.nz))),
                 EveryRound(('vae',)), lr=1e-3, bs=64, rounds=30_000)

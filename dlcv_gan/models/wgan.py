@@ -50,8 +50,13 @@ def build_wgan_gp(size: int = 64, # side of the pictures: 32, 64 or 128
     return GAN(DCGANGenerator(size, width, nz), DCGANDiscriminator(size, width, norm=None), objective, penalty)
 
 _pictures, _tags = torch.zeros(1, 3, 64, 64), torch.zeros(1, 23)
-_conditional = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz), _tags), discriminator=(game.discriminator, _pictures, _tags))
-_plain = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz)), discriminator=(game.discriminator, _pictures))
-r3_cwgan = System('R3.CWGAN', 'cwgan', 'conditional WGAN with clipping on 64x64 anime faces, 23 tags', build_cwgan, _conditional, DG(5, 1), lr=5e-5, bs=64, rounds=50_000, labels=23)
-r3_cwgan_gp = System('R3.CWGANGP', 'cwgan-gp', 'conditional WGAN-GP on 64x64 anime faces, 23 tags', build_cwgan_gp, _conditional, DG(5, 1), lr=1e-4, bs=64, rounds=50_000, labels=23)
-r0_wgan_gp = System('R0.WGANGP', 'wgan-gp', 'WGAN-GP on 64x64 anime faces', build_wgan_gp, _plain, DG(5, 1), lr=1e-4, bs=64, rounds=50_000)
+_conditional = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz), _tags),
+                                 discriminator=(game.discriminator, _pictures, _tags))
+_plain = lambda game: dict(generator=(game.generator, torch.zeros(1, game.nz)),
+                           discriminator=(game.discriminator, _pictures))
+r3_cwgan = System('R3.CWGAN', 'cwgan', 'conditional WGAN with clipping on 64x64 anime faces, 23 tags', build_cwgan,
+                  _conditional, DG(5, 1), lr=5e-5, bs=64, rounds=50_000, labels=23)
+r3_cwgan_gp = System('R3.CWGANGP', 'cwgan-gp', 'conditional WGAN-GP on 64x64 anime faces, 23 tags', build_cwgan_gp,
+                     _conditional, DG(5, 1), lr=1e-4, bs=64, rounds=50_000, labels=23)
+r0_wgan_gp = System('R0.WGANGP', 'wgan-gp', 'WGAN-GP on 64x64 anime faces', build_wgan_gp, _plain, DG(5, 1), lr=1e-4,
+                    bs=64, rounds=50_000)

@@ -75,5 +75,6 @@ def play_game(world: np.ndarray, # (k, 2) where the Gaussians sit
     try: G, D = ToyGenerator(nz, width), ToyDiscriminator(width)
     finally: torch.set_default_dtype(usual)
     game = GAN(G, D, objective, penalty, clip, noise=partial(torch.randn, dtype=torch.float64))
-    dls = DataLoaders(Rain(world, std, bs, seed), Batches(torch.zeros(0, 2), shuffle=False, drop_last=False), device='cpu')
+    dls = DataLoaders(Rain(world, std, bs, seed), Batches(torch.zeros(0, 2), shuffle=False, drop_last=False),
+                      device='cpu')
     return GameLearner(dls, game, schedule, lr=lr, precision='fp32')

@@ -22,8 +22,10 @@ from .verdicts import Claim, Contrast
 from ..models.tags import build_t2i
 
 # %% ../../nbs/studies/07_architectures.ipynb #5476c932
-PRICES = {('dcgan', 16): 1., ('srresnet', 16): 3., ('dcgan', 32): 2., ('cgan', 16): 1., ('flow', 16): 1.8} # of a round, in rounds of the first
-LOST = dict(distance=10., bad=1., reached=0., sharp=0., diverse=0., doubles=1., accuracy=0.) # marks of a game that broke
+# of a round, in rounds of the first
+PRICES = {('dcgan', 16): 1., ('srresnet', 16): 3., ('dcgan', 32): 2., ('cgan', 16): 1., ('flow', 16): 1.8}
+# marks of a game that broke
+LOST = dict(distance=10., bad=1., reached=0., sharp=0., diverse=0., doubles=1., accuracy=0.)
 
 
 def build_rival(model: str, # 'dcgan', 'srresnet', 'cgan' or 'flow'
@@ -33,11 +35,14 @@ def build_rival(model: str, # 'dcgan', 'srresnet', 'cgan' or 'flow'
     "One of the rivals, at the size of a bout; ValueError for another name."
     width = at_scale(2, 8, 64)
     if model == 'dcgan': return build_attribute_gan(size, width, 64, labels, weight=.05), {}
-    if model == 'srresnet': return build_t2i(size, width, at_scale(1, 2, 16), 1, 64, labels, spectral=True, weight=.05), {}
+    if model == 'srresnet':
+        return build_t2i(size, width, at_scale(1, 2, 16), 1, 64, labels, spectral=True, weight=.05), {}
     if model == 'cgan':
         discriminator = PlaneDiscriminator(DCGANDiscriminator(size, width, 4, norm=None, spectral=True), labels, size)
         return GAN(DCGANGenerator(size, width, 64, embed=nn.Linear(labels, 16), embedded=16), discriminator), {}
-    if model == 'flow': return build_cnf(size, at_scale(4, 32, 256), labels, levels=2, steps=at_scale(1, 2, 8)), dict(schedule=EveryRound(('flow',)), betas=(.9, .999))
+    if model == 'flow':
+        return build_cnf(size, at_scale(4, 32, 256), labels, levels=2,
+                         steps=at_scale(1, 2, 8)), dict(schedule=EveryRound(('flow',)), betas=(.9, .999))
     raise ValueError(f'no rival is called {model!r}: known are dcgan, srresnet, cgan, flow')
 
 
@@ -84,7 +89,8 @@ def play_rivals(seed: int, # of weights, noise and the order of the pictures
     if len(games) == 1: return {**found, **{f'{k}_rounds': v for k, v in main[rounds].items()}}
     ends = [g[spent] for g in games]
     course = [m['bad'] for i, m in main.items() if i <= spent]
-    return {**found, 'tuning': max(e['bad'] for e in ends) - min(e['bad'] for e in ends), 'failures': sum(e['reached'] < .05 for e in ends) / len(ends),
+    return {**found, 'tuning': max(e['bad'] for e in ends) - min(e['bad'] for e in ends),
+            'failures': sum(e['reached'] < .05 for e in ends) / len(ends),
             'setback': max(now - min(course[:i + 1]) for i, now in enumerate(course))}
 
 # %% ../../nbs/studies/07_architectures.ipynb #f2b04b76
@@ -92,20 +98,27 @@ def _pair(metric, a, b, least, more=True, rates=('1e-4', '4e-4'), whens=('second
     return tuple(Contrast(f'{metric}_{when}', a, b, least, more, dict(rates=list(rates))) for when in whens)
 
 
-_NETS, _PIXELS = [dict(model=m, size=16) for m in ('srresnet', 'dcgan')], [dict(model='dcgan', size=s) for s in (32, 16)]
+_NETS, _PIXELS = [dict(model=m, size=16) for m in ('srresnet', 'dcgan')], [dict(model='dcgan', size=s)
+                                                                           for s in (32, 16)]
 _FLOW, _CGAN = dict(model='flow', rates='5e-4 2e-3 8e-3'), dict(model='cgan', rates='1e-4 4e-4 1.6e-3')
 
 rivals = Study('rivals', 'better nets, more pixels, or a flow?', play_rivals,
-    [dict(model=['dcgan', 'srresnet'], size=16, rates=['1e-4', '4e-4']), dict(model='dcgan', size=32, rates=['1e-4', '4e-4']),
+    [dict(model=['dcgan', 'srresnet'], size=16, rates=['1e-4', '4e-4']),
+     dict(model='dcgan', size=32, rates=['1e-4', '4e-4']),
      dict(size=16, **_FLOW), dict(size=16, **_CGAN)],
     worst={f'{k}_{when}': v for k, v in LOST.items() for when in ('seconds', 'rounds')},
     claims=(
-        Claim(20, 'R2', 'SRResNet nets give finer images than DCGAN nets', _pair('sharp', *_NETS, .1) + _pair('distance', *_NETS, .1, more=False),
+        Claim(20, 'R2', 'SRResNet nets give finer images than DCGAN nets',
+              _pair('sharp', *_NETS, .1) + _pair('distance', *_NETS, .1, more=False),
               'pictures of 64 pixels and more, and a budget of a day: depth pays where there is structure to be had'),
-        Claim(21, 'R2', '96x96 gives clearer images than 64x64', _pair('sharp', *_PIXELS, .1) + _pair('bad', *_PIXELS, .1, more=False),
+        Claim(21, 'R2', '96x96 gives clearer images than 64x64',
+              _pair('sharp', *_PIXELS, .1) + _pair('bad', *_PIXELS, .1, more=False),
               'a judgement on one screen, at one size, by people'),
-        Claim(34, 'R4', 'a conditional flow is more diverse, needs less tuning and trains more stably than a conditional GAN',
+        Claim(34, 'R4', 'a conditional flow is more diverse, needs less tuning and trains more stably than a '
+                        'conditional GAN',
               tuple(Contrast(m, _FLOW, _CGAN, least, more, dict(size=16)) for m, least, more in
-                    (('reached_seconds', .1, True), ('diverse_seconds', .1, True), ('tuning', .1, False), ('failures', .2, False), ('setback', .1, False))),
-              'scenes with several objects, where the flow of the exam drew bare floors; a GAN tuned by somebody who has the time'),
+                    (('reached_seconds', .1, True), ('diverse_seconds', .1, True), ('tuning', .1, False),
+                     ('failures', .2, False), ('setback', .1, False))),
+              'scenes with several objects, where the flow of the exam drew bare floors; a GAN tuned by somebody who '
+              'has the time'),
     ))

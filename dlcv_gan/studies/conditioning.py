@@ -32,7 +32,8 @@ from .verdicts import Claim, Contrast
 # %% ../../nbs/studies/06_conditioning.ipynb #09df5e56
 CUBES = OBJECTS[:8] # one shape, eight colours: at 16 pixels a colour can be seen and a shape cannot
 MALE = ATTRIBUTES.index('Male')
-KIN = [ATTRIBUTES.index(k) for k in ('Heavy_Makeup', 'Wavy_Hair', 'Wearing_Lipstick')] # what the drawn world makes rarer on men
+# what the drawn world makes rarer on men
+KIN = [ATTRIBUTES.index(k) for k in ('Heavy_Makeup', 'Wavy_Hair', 'Wearing_Lipstick')]
 REST = [k for k in range(len(ATTRIBUTES)) if k not in (MALE, *KIN)] # what it draws without asking who it is
 
 
@@ -62,7 +63,8 @@ def _pairs(n, test, epochs):
     return World(x[:n], y[:n], x[n:], y[n:], tuple(CUBES), judge, learned, unseen, radius), two[:n]
 
 
-def pair_world() -> tuple[World, Tensor]: # the world; (n, 2) the two cubes of each training picture, in the order of their list
+# the world; (n, 2) the two cubes of each training picture, in the order of their list
+def pair_world() -> tuple[World, Tensor]:
     "The world of two cubes, the same one at each call."
     return _pairs(at_scale(96, 2048, 16384), at_scale(64, 512, 2048), at_scale(1, 6, 8))
 
@@ -79,7 +81,8 @@ def ambiguous(y: Tensor, # (n, 23) one colour of hair and one of eyes, true
     rng, y, clear = np.random.default_rng(seed), y.clone(), torch.ones(len(y), dtype=torch.bool)
     parts = dict(hair=slice(0, len(HAIR)), eyes=slice(len(HAIR), len(HAIR) + len(EYES)))
     for i in range(len(y)):
-        u, fault, wrong, half, step = rng.random(), rng.choice(list(FAULTS), p=list(FAULTS.values())), rng.random() < WRONG, rng.choice(list(parts)), rng.random()
+        u, fault, wrong, half, step = rng.random(), rng.choice(list(FAULTS),
+                                                               p=list(FAULTS.values())), rng.random() < WRONG, rng.choice(list(parts)), rng.random()
         clear[i] = u >= share
         if clear[i] and not wrong: continue
         kind, part = ('wrong', half) if clear[i] else fault.split('_')
@@ -96,7 +99,8 @@ def lesson(world: str, # 'faces', 'anime' or 'pairs'
            seed: int = 0, # of what is ambiguous
           ) -> tuple[World, Tensor, Tensor | None, Tensor | None]: # the world; pictures and labels to learn from; what is asked for in the exam
     "What a game learns from, and what it is asked afterwards."
-    if labels not in LABELS[world]: raise ValueError(f'{world} have no labels {labels!r}: known are {", ".join(LABELS[world])}')
+    if labels not in LABELS[world]:
+        raise ValueError(f'{world} have no labels {labels!r}: known are {", ".join(LABELS[world])}')
     w, two = pair_world() if world == 'pairs' else (small_world(world), None)
     if labels == 'none': return w, w.x, None, None
     if labels == 'male': return w, w.x, w.y[:, [MALE]], w.test_y[:, [MALE]]
@@ -107,7 +111,9 @@ def lesson(world: str, # 'faces', 'anime' or 'pairs'
     return (w, w.x, y, w.test_y) if what == 'keep' else (w, w.x[clear], y[clear], w.test_y)
 
 SHARES = dict(some=.39, most=.8) # of rows that are ambiguous
-LABELS = dict(faces=('none', 'male', 'all'), anime=('all', *(f'{what} {share}' for share in SHARES for what in ('keep', 'drop'))), pairs=('all', 'first'))
+LABELS = dict(faces=('none', 'male', 'all'), anime=('all',
+                                                    *(f'{what} {share}' for share in SHARES
+                                                      for what in ('keep', 'drop'))), pairs=('all', 'first'))
 
 # %% ../../nbs/studies/06_conditioning.ipynb #3534fd3a
 GAMES = ('acgan', 'plane', 'r1 gan', 'r1 acgan', 'drawn')
@@ -174,7 +180,8 @@ def changes(first: Tensor, # (n, 3, 16, 16) faces
     "What a change did to faces, by their judge and by their pixels."
     before, after = (small_world('faces').judge.attribute_probabilities(x) for x in (first, other))
     moved, pixels = (after - before).abs(), (other - first).abs().mean(1).flatten(1)
-    return dict(switched=((before > .5) != (after > .5))[:, MALE].float().mean(), rest=moved[:, REST].mean(), kin=moved[:, KIN].mean(),
+    return dict(switched=((before > .5) != (after > .5))[:, MALE].float().mean(), rest=moved[:, REST].mean(),
+                kin=moved[:, KIN].mean(),
                 pixels=pixels.mean(), outside=pixels[:, _still(at_scale(32, 512, 512))].mean())
 
 
@@ -184,7 +191,8 @@ def play_conditions(seed: int, # of weights, noise, order, and what is ambiguous
                     labels: str, # what a student makes of the labels
                     weight: float, # of one question
                     lr: float, # of both players
-                    change: str, # 'none': the samples are graded; 'flip' of Male, or another 'code': what the change does
+                    # 'none': the samples are graded; 'flip' of Male, or another 'code': what the change does
+                    change: str,
                    ) -> dict: # the metrics above
     "Train a game and examine it."
     n = at_scale(32, 512, 1024)
@@ -192,54 +200,64 @@ def play_conditions(seed: int, # of weights, noise, order, and what is ambiguous
     player, said, film = train_conditions(seed, world, game, labels, weight, lr)
     w, _, _, asked = lesson(world, labels, seed)
     if change != 'none':
-        y, z = asked[:n].clone(), torch.randn(2, len(asked[:n]), player.nz, generator=torch.Generator().manual_seed(seed))
+        y, z = asked[:n].clone(), torch.randn(2, len(asked[:n]), player.nz,
+                                              generator=torch.Generator().manual_seed(seed))
         first = draw(player, len(y), y, z[0])
         if change == 'flip': y[:, 0 if labels == 'male' else MALE] = 1 - y[:, 0 if labels == 'male' else MALE]
         return changes(first, draw(player, len(y), y, z[int(change == 'code')]))
-    found = {**graded(player, w._replace(test_y=asked), asked is not None), 'rank': told(said, 'discriminator', 'rank')[-50:].mean()}
+    found = {**graded(player, w._replace(test_y=asked), asked is not None),
+             'rank': told(said, 'discriminator', 'rank')[-50:].mean()}
     if film:
         half = torch.tensor(film[-(len(film) // 2):])
-        found |= dict(slip=film[-1] - min(film), wobble=(half.diff().abs().mean() / half.mean().abs()).item(), broken=float(film[-1] > film[0] / 2))
+        found |= dict(slip=film[-1] - min(film), wobble=(half.diff().abs().mean() / half.mean().abs()).item(),
+                      broken=float(film[-1] > film[0] / 2))
     if asked is None: return found
     seen = w.judge.attribute_probabilities(draw(player, len(asked), asked, seed=0))
     if world == 'faces':
         seen, names = (seen[:, [MALE]], ['Male']) if labels == 'male' else (seen, w.names)
         return found | dict(obeys=asked_and_found(asked, seen, names).accuracy.mean())
     if world == 'pairs': return found | dict(obeys=top_k_accuracy(seen, asked))
-    hit = [(seen[:, part].argmax(1) == asked[:, part].argmax(1)).float().mean() for part in (slice(0, len(HAIR)), slice(len(HAIR), None))]
+    hit = [(seen[:, part].argmax(1) == asked[:, part].argmax(1)).float().mean()
+           for part in (slice(0, len(HAIR)), slice(len(HAIR), None))]
     return found | dict(hair=hit[0], eyes=hit[1], obeys=sum(hit) / 2)
 
 # %% ../../nbs/studies/06_conditioning.ipynb #33281be4
-FACES, ANIME, BOTH = dict(world='faces', change='none', weight=1.), dict(world='anime', change='none', game='acgan', labels='all'), [.001, .003]
+FACES, ANIME, BOTH = dict(world='faces', change='none', weight=1.), dict(world='anime', change='none', game='acgan',
+                                                                         labels='all'), [.001, .003]
 MEAN = .04 # 25:1 on a sum of 23 questions, and 1:1 on their mean
 TINY = .0016 # 25:1 on the mean
 
 def _louder(metric, least, relative=False):
     "What a louder question costs: the report's 1:1 against its 25:1, read as a sum and as a mean."
-    return tuple(Contrast(metric, dict(weight=a), dict(weight=b), least, True, dict(**ANIME, lr=.001), relative) for a, b in ((1., MEAN), (MEAN, TINY)))
+    return tuple(Contrast(metric, dict(weight=a), dict(weight=b), least, True, dict(**ANIME, lr=.001), relative)
+                 for a, b in ((1., MEAN), (MEAN, TINY)))
 
 
 def _dropped(metric, least, more, relative=False):
     "Dropping against keeping, at the file's share of ambiguous rows and at a higher one."
     where = dict(ANIME, weight=1., lr=.001)
     where.pop('labels')
-    return tuple(Contrast(metric, dict(labels=f'drop {share}'), dict(labels=f'keep {share}'), least, more, where, relative) for share in SHARES)
+    return tuple(Contrast(metric, dict(labels=f'drop {share}'), dict(labels=f'keep {share}'), least, more, where,
+                          relative) for share in SHARES)
 
 
 def _flipped(metric, least, more, relative=False):
     "A flip of the attribute against another code."
-    return tuple(Contrast(metric, dict(change='flip'), dict(change='code'), least, more, dict(world='faces', game=game, labels=labels, weight=1., lr=.001), relative)
+    return tuple(Contrast(metric, dict(change='flip'), dict(change='code'), least, more,
+                          dict(world='faces', game=game, labels=labels, weight=1., lr=.001), relative)
                  for game, labels in (('r1 acgan', 'male'), ('acgan', 'all')))
 
 
 # No claim of a report, but a line of its code: what does it cost?
-FIRST_ONLY = Contrast('obeys', dict(labels='first'), dict(labels='all'), .1, False, dict(world='pairs', game='acgan', weight=1., lr=.001, change='none'))
+FIRST_ONLY = Contrast('obeys', dict(labels='first'), dict(labels='all'), .1, False,
+                      dict(world='pairs', game='acgan', weight=1., lr=.001, change='none'))
 
 conditions = Study('conditions', 'who listens to labels, what it costs, and what labels that lie cost', play_conditions,
     [dict(world='anime', game='acgan', labels='all', weight=[1., MEAN, TINY], lr=.001, change='none'),
      dict(world='anime', game='acgan', labels='all', weight=1., lr=.003, change='none'),
      dict(world='anime', game='plane', labels='all', weight=1., lr=BOTH, change='none'),
-     dict(world='anime', game='acgan', labels=['keep some', 'drop some', 'keep most', 'drop most'], weight=1., lr=.001, change='none'),
+     dict(world='anime', game='acgan', labels=['keep some', 'drop some', 'keep most', 'drop most'], weight=1., lr=.001,
+          change='none'),
      dict(world='faces', game='r1 gan', labels='none', weight=1., lr=BOTH, change='none'),
      dict(world='faces', game='r1 acgan', labels='male', weight=1., lr=.001, change=['none', 'flip', 'code']),
      dict(world='faces', game='r1 acgan', labels='male', weight=1., lr=.003, change='none'),
@@ -249,19 +267,23 @@ conditions = Study('conditions', 'who listens to labels, what it costs, and what
      dict(world='pairs', game='plane', labels='all', weight=1., lr=.001, change='none')],
     worst=dict(bad=1., broken=1., obeys=0., hair=0.),
     claims=(
-        Claim(3, 'R0', 'adversarial:attribute weight 1:1 ruins realism; 25:1 fixes it', _louder('bad', .05) + _louder('distance', .2, True),
+        Claim(3, 'R0', 'adversarial:attribute weight 1:1 ruins realism; 25:1 fixes it',
+              _louder('bad', .05) + _louder('distance', .2, True),
               'a run long enough for the quiet questions to be heard at all'),
         Claim(16, 'R1', 'ACGAN trains more stably than GAN',
-              tuple(Contrast(metric, dict(game='r1 acgan', labels='male'), dict(game='r1 gan', labels='none'), least, False, dict(**FACES, lr=BOTH), relative)
+              tuple(Contrast(metric, dict(game='r1 acgan', labels='male'), dict(game='r1 gan', labels='none'), least,
+                             False, dict(**FACES, lr=BOTH), relative)
                     for metric, least, relative in (('slip', .25, True), ('wobble', .25, True), ('broken', .2, False))),
               'the instability of long runs, which 400 rounds cannot show'),
         Claim(17, 'R1', 'the same z with the attribute flipped changes that attribute (and keeps the rest)',
               _flipped('switched', .2, True) + _flipped('rest', .2, False, True) + _flipped('outside', .2, False, True),
               'a longer game, in which another code changes more'),
         Claim(18, 'R2', 'ACGAN follows its condition better than a plain conditional GAN',
-              tuple(Contrast('obeys', dict(game='acgan'), dict(game='plane'), .1, True, dict(world=world, labels='all', weight=1., change='none', lr=lr))
+              tuple(Contrast('obeys', dict(game='acgan'), dict(game='plane'), .1, True,
+                             dict(world=world, labels='all', weight=1., change='none', lr=lr))
                     for world, lr in (('anime', .001), ('anime', .003), ('pairs', .001))),
               'a plain game that has caught up after many more rounds, or a stronger one (a projection discriminator)'),
-        Claim(23, 'R2', 'dropping ambiguous tags helps', _dropped('hair', .05, True) + _dropped('distance', .2, False, True),
+        Claim(23, 'R2', 'dropping ambiguous tags helps',
+              _dropped('hair', .05, True) + _dropped('distance', .2, False, True),
               'tags whose second colour is true, or so many pictures that dropping costs nothing'),
     ))

@@ -41,10 +41,14 @@ def uniform(n: int, # codes
     return low + (high - low) * torch.rand(n, nz, device=device)
 
 BOXES = (0, 1), (-.5, .5), (-1, 1), (-1.732, 1.732) # the last one has the variance of the normal
-NOISES = {'normal': torch.randn, **{f'{low:g} to {high:g}': partial(uniform, low=low, high=high) for low, high in BOXES}}
+NOISES = {'normal': torch.randn, **{f'{low:g} to {high:g}': partial(uniform, low=low, high=high)
+                                    for low, high in BOXES}}
 
 
-def make_game(game: str, # 'mended': spectral norm in D; 'r0': BatchNorm in both; 'r1': no norm in D, 5x5 convolutions; 'ring': points
+def make_game(
+              # 'mended': spectral norm in D; 'r0': BatchNorm in both; 'r1': no norm in D, 5x5 convolutions; 'ring':
+              # points
+              game: str,
               width_g: int, # channels of the generator's last hidden layer
               width_d: int, # channels of the discriminator's first layer
               noise: str, # a key of `NOISES`
@@ -97,12 +101,14 @@ def train(seed: int, # of weights, order and noise
           **changes, # settings that are not as in `BASE`
          ) -> tuple[GAN, dict]: # the game, and what its turns said
     "Play one game of the grid. ValueError for a setting that there is not, ArithmeticError where a loss is not finite."
-    if strange := set(changes) - set(BASE): raise ValueError(f'no setting is called {sorted(strange)}: there are {list(BASE)}')
+    if strange := set(changes) - set(BASE):
+        raise ValueError(f'no setting is called {sorted(strange)}: there are {list(BASE)}')
     s = {**BASE, **changes}
     torch.manual_seed(seed)
     game = make_game(s['game'], s['width_g'], s['width_d'], s['noise'])
     x = torch.as_tensor(ring(16_384, std=STD)[0]) if s['game'] == 'ring' else faces().x
-    said = play_bout(game, x, rounds=rounds_of(s['length']), lr=s['lr'], betas=tuple(map(float, s['betas'].split())), bs=s['bs'], seed=seed,
+    said = play_bout(game, x, rounds=rounds_of(s['length']), lr=s['lr'], betas=tuple(map(float, s['betas'].split())),
+                     bs=s['bs'], seed=seed,
                      watch=watch and (lambda i, _: watch(i, game)), every=max(1, rounds_of(min(s['length'], 1)) // 10))
     return game, said
 
@@ -112,7 +118,8 @@ def look(game: GAN, # that draws pictures or points; it stays as it is
     "How good a game is now."
     if not isinstance(game.generator, ToyGenerator):
         found = graded(game, faces())
-        return {**found, 'far': log2(max(found['distance'], .01)), 'broken': float(found['bad'] > .95 or found['diverse'] < .3)}
+        return {**found, 'far': log2(max(found['distance'], .01)),
+                'broken': float(found['bad'] > .95 or found['diverse'] < .3)}
     points, centres = draw(game, 2000, seed=0, bs=2000), torch.as_tensor(mode_centres(ring))
     covered, on = modes_covered(points, centres.numpy(), STD, within=3)
     away, mode = torch.cdist(points, centres).min(1)
@@ -131,17 +138,20 @@ def play_settings(seed: int, # of weights, order and noise
     game, said = train(seed, watch, length=length, **settings)
     last, ranks = list(film.values())[-3:], told(said, 'discriminator', 'rank')
     end = {k: sum(found[k] for found in last) / len(last) for k in last[0]}
-    along = {f'{k}_{i // unit}': v for i in film if i % unit == 0 for k, v in film[i].items() if k in ALONG} if length > 1 else {}
+    along = {f'{k}_{i // unit}': v for i in film if i % unit == 0
+             for k, v in film[i].items() if k in ALONG} if length > 1 else {}
     return {**end, **along, 'rank': ranks[-max(1, len(ranks) // 5):].mean()}
 
 # %% ../../nbs/studies/08_hyperparameters.ipynb #11416c26
 RING, LONG = dict(game='ring', bs=128, lr=3e-3), dict(game='r0', width_g=4, width_d=4)
 BATCHES = [dict(bs=64), dict(bs=128), dict(bs=64, length=.25), dict(bs=64, length=.25, lr=1.2e-3)]
 WIDE = [dict(width_g=32, width_d=32), dict(width_g=32, width_d=32, lr=1e-4), dict(width_g=32), dict(width_d=32)]
-RATES = (5e-5, '0.5 0.99'), (1e-3, '0.5 0.99'), (2e-4, '0.5 0.999'), (2e-4, '0.9 0.999'), (2e-4, '0 0.9'), (1e-3, '0.9 0.999')
+RATES = (5e-5, '0.5 0.99'), (1e-3, '0.5 0.99'), (2e-4, '0.5 0.999'), (2e-4,
+                                                                      '0.9 0.999'), (2e-4, '0 0.9'), (1e-3, '0.9 0.999')
 ADAMS = [dict(lr=lr, betas=betas) for lr, betas in RATES]
 R4 = dict(lr=2e-4, betas='0.5 0.99')
-GRID = [{}, *BATCHES, LONG, {**LONG, 'length': 10.}, RING, {**RING, 'length': 10.}, *WIDE, dict(game='r1'), {**WIDE[0], 'game': 'r1'},
+GRID = [{}, *BATCHES, LONG, {**LONG, 'length': 10.}, RING, {**RING, 'length': 10.}, *WIDE, dict(game='r1'),
+        {**WIDE[0], 'game': 'r1'},
         *(dict(noise=noise) for noise in NOISES), *({**RING, 'noise': noise} for noise in NOISES), R4, *ADAMS]
 
 
@@ -149,7 +159,8 @@ def _against(metric, a, b, least, more=True, **within):
     "What neither side says is as in BASE."
     both = {**a, **b}
     side = lambda s: {k: s.get(k, within.get(k, BASE[k])) for k in both}
-    return Contrast(metric, side(a), side(b), least, more, {k: v for k, v in {**BASE, **within}.items() if k not in both})
+    return Contrast(metric, side(a), side(b), least, more,
+                    {k: v for k, v in {**BASE, **within}.items() if k not in both})
 
 
 settings = Study('settings', 'batch, length, width, noise, learning rate: what five knobs do', play_settings,

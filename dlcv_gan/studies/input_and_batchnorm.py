@@ -26,8 +26,11 @@ from .verdicts import Claim, Contrast
 # %% ../../nbs/studies/03_input_and_batchnorm.ipynb #c2f8c4c6
 RANGES = {'-1..1': (-1., 1.), '0..1': (0., 1.), '0..255': (0., 255.)} # of the pixels that D sees
 OUTPUTS = dict(tanh=nn.Tanh, sigmoid=nn.Sigmoid) # at G's end
-NOISES = dict(normal=torch.randn, unit=torch.rand, centred=lambda *shape, **how: torch.rand(*shape, **how) - .5) # unit and centred differ by their mean only
-NORMS = {'both': (True, True, False), 'G': (True, False, False), 'D': (False, True, False), 'none': (False, False, False), 'G, spectral D': (True, False, True)} # BatchNorm in G, in D; spectral norm in D
+# unit and centred differ by their mean only
+NOISES = dict(normal=torch.randn, unit=torch.rand, centred=lambda *shape, **how: torch.rand(*shape, **how) - .5)
+# BatchNorm in G, in D; spectral norm in D
+NORMS = {'both': (True, True, False), 'G': (True, False, False), 'D': (False, True, False),
+         'none': (False, False, False), 'G, spectral D': (True, False, True)}
 STARTS = dict(dcgan=dcgan_init, glorot=glorot_init) # of the weights
 
 
@@ -36,7 +39,9 @@ def leak() -> nn.Module: # passes a fifth of what is negative
     return nn.LeakyReLU(.2)
 
 
-ACTIVATIONS = {'leaky D, relu G': (leak, nn.ReLU), 'relu': (nn.ReLU, nn.ReLU), 'leaky': (leak, leak), 'sigmoid': (nn.Sigmoid, nn.Sigmoid)} # in D, in G
+# in D, in G
+ACTIVATIONS = {'leaky D, relu G': (leak, nn.ReLU), 'relu': (nn.ReLU, nn.ReLU), 'leaky': (leak, leak),
+               'sigmoid': (nn.Sigmoid, nn.Sigmoid)}
 
 
 def into_range(x: Tensor, # pictures in [-1,1]
@@ -86,7 +91,8 @@ def make_dcgan(output: str = 'tanh', # a key of `OUTPUTS`
     G = DCGANGenerator(size, width, nz, norm=nn.BatchNorm2d if in_g else None, init=init)
     D = DCGANDiscriminator(size, width, norm=nn.BatchNorm2d if in_d else None, spectral=spectral, init=init)
     def block(there): # as the nets' own: no bias before a norm
-        layers = nn.Conv2d(width, width, 3, 1, 1, bias=not there), *([nn.BatchNorm2d(width)] if there else []), nn.ReLU()
+        layers = nn.Conv2d(width, width, 3, 1, 1, bias=not there), *([nn.BatchNorm2d(width)] if there
+                                                                     else []), nn.ReLU()
         return [m.apply(init) for m in layers]
     G.body = longer(G.body, [m for _ in range(deeper) for m in block(in_g)], len(G.body) - 2)
     D.features = longer(D.features, [m for _ in range(deeper) for m in block(in_d)], 2)
@@ -104,13 +110,18 @@ def gradient_lengths(game: GAN, # stays as it is, its statistics too
         torch.manual_seed(0)
         game = deepcopy(game)
         for player, (net,) in game.players().items():
-            layers = [list(m.parameters()) for m in net.modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))]
-            slopes = iter(torch.autograd.grad(sum(game.loss(player, x).values()), [p for layer in layers for p in layer]))
-            found[player] = torch.stack([torch.cat([next(slopes).flatten() for _ in layer]).norm() for layer in layers]).cpu()
+            layers = [list(m.parameters()) for m in net.modules()
+                      if isinstance(m, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))]
+            slopes = iter(torch.autograd.grad(sum(game.loss(player, x).values()),
+                                              [p for layer in layers for p in layer]))
+            found[player] = torch.stack([torch.cat([next(slopes).flatten() for _ in layer]).norm()
+                                         for layer in layers]).cpu()
     return found
 
 # %% ../../nbs/studies/03_input_and_batchnorm.ipynb #dfff1db0
-NEAR, BROKEN, ALIKE = .5, 1., .3 # distances at which faces can be made out and above which there are none; share of the faces' diversity below which one sees one picture
+# distances at which faces can be made out and above which there are none; share of the faces' diversity below which one
+# sees one picture
+NEAR, BROKEN, ALIKE = .5, 1., .3
 
 
 def doublings(distance: float, # a kernel distance
@@ -133,7 +144,8 @@ def train_inputs(seed: int, # of weights, pictures and noise
     def watch(i, said):
         found = from_range(draw(game, len(some), seed=0), images)
         if not found.isfinite().all(): raise ArithmeticError(f'a sample is not finite after {i} rounds')
-        looks.append(dict(distance=float(kernel_distance(world.judge.features(found), real)), lengths=gradient_lengths(game, x[:128].to(game.device))))
+        looks.append(dict(distance=float(kernel_distance(world.judge.features(found), real)),
+                          lengths=gradient_lengths(game, x[:128].to(game.device))))
     watch(0, None)
     return game, play_bout(game, x, rounds=rounds, lr=lr, bs=bs, seed=seed, watch=watch, every=rounds // 8), looks
 
@@ -149,18 +161,26 @@ def play_inputs(seed: int, # of weights, pictures and noise
                 lr: float, # of both players
                ) -> dict: # as `grades`; far, needed, wobble, broken, rank; g_first, d_first, g_first_start, d_first_start
     "One game, graded."
-    game, said, looks = train_inputs(seed, images, lr, output=output, z=z, norm=norm, start=start, activation=activation, deeper=deeper)
+    game, said, looks = train_inputs(seed, images, lr, output=output, z=z, norm=norm, start=start,
+                                     activation=activation, deeper=deeper)
     world = small_world('faces', at_scale(16, 16, 64))
     found = grades(from_range(draw(game, len(world.test_x), seed=0), images), world)
-    way, arrived = [doublings(look['distance']) for look in looks], [i for i, look in enumerate(looks) if look['distance'] <= NEAR]
+    way, arrived = [doublings(look['distance']) for look in looks], [i
+                                                                     for i, look in enumerate(looks)
+                                                                     if look['distance'] <= NEAR]
     far = sum(way[-3:]) / 3 # the players chase each other: where a game is, is where it is on average
-    first = lambda player, some: sum(math.log10(max(look['lengths'][player][0].item(), 1e-12)) for look in some) / len(some)
-    return {**found, 'far': far, 'needed': (arrived[0] if arrived else len(way)) / (len(way) - 1), 'wobble': sum(abs(b - a) for a, b in zip(way[-4:], way[-3:])) / 3,
-            'broken': float(far > doublings(BROKEN) or found['diverse'] < ALIKE), 'rank': told(said, 'discriminator', 'rank')[-len(said['discriminator']) // 4:].mean(),
-            **{f'{p[0]}_first{name}': first(p, some) for p in ('generator', 'discriminator') for name, some in (('_start', looks[:1]), ('', looks[1:]))}}
+    first = lambda player, some: sum(math.log10(max(look['lengths'][player][0].item(), 1e-12))
+                                     for look in some) / len(some)
+    return {**found, 'far': far, 'needed': (arrived[0] if arrived else len(way)) / (len(way) - 1),
+            'wobble': sum(abs(b - a) for a, b in zip(way[-4:], way[-3:])) / 3,
+            'broken': float(far > doublings(BROKEN) or found['diverse'] < ALIKE),
+            'rank': told(said, 'discriminator', 'rank')[-len(said['discriminator']) // 4:].mean(),
+            **{f'{p[0]}_first{name}': first(p, some) for p in ('generator', 'discriminator')
+               for name, some in (('_start', looks[:1]), ('', looks[1:]))}}
 
 # %% ../../nbs/studies/03_input_and_batchnorm.ipynb #cd46adb8
-_base = dict(images='-1..1', output='tanh', z='normal', norm='both', start='dcgan', activation='leaky D, relu G', deeper=0, lr=3e-4)
+_base = dict(images='-1..1', output='tanh', z='normal', norm='both', start='dcgan', activation='leaky D, relu G',
+             deeper=0, lr=3e-4)
 
 
 def _but(*free, **changes):
@@ -173,9 +193,12 @@ def _both(metrics, a, b, more, **changes):
     return tuple(Contrast(metric, a, b, least, more, _but(*a, **changes)) for metric, least in metrics.items())
 
 
-input_and_batchnorm = Study('input_and_batchnorm', 'ranges of images and noise, BatchNorm, activations: what each of them does', play_inputs,
-    [dict(_base, norm=['both', 'G', 'D', 'none']), dict(_base, norm='none', start='glorot'), dict(_base, lr=1e-3), dict(_base, norm='none', start='glorot', lr=1e-3),
-     dict(_base, z=['unit', 'centred']), dict(_base, images='0..1', z=['normal', 'unit']), dict(_base, images='0..1', output='sigmoid'),
+input_and_batchnorm = Study('input_and_batchnorm', 'ranges of images and noise, BatchNorm, activations: what each of '
+                                                   'them does', play_inputs,
+    [dict(_base, norm=['both', 'G', 'D', 'none']), dict(_base, norm='none', start='glorot'), dict(_base, lr=1e-3),
+     dict(_base, norm='none', start='glorot', lr=1e-3),
+     dict(_base, z=['unit', 'centred']), dict(_base, images='0..1', z=['normal', 'unit']),
+     dict(_base, images='0..1', output='sigmoid'),
      dict(_base, activation=['relu', 'sigmoid'])],
     worst=dict(far=7., broken=1., bad=1., reached=0., needed=1.125),
     claims=(
@@ -186,15 +209,18 @@ input_and_batchnorm = Study('input_and_batchnorm', 'ranges of images and noise, 
               'larger nets or 50,000 rounds in which a bad start has no time to matter, or matters only then'),
         Claim(8, 'R0', 'without BatchNorm results are worse',
               _both(dict(far=1., bad=.1), dict(norm='none', start='dcgan'), dict(norm='both', start='dcgan'), True)
-              + _both(dict(far=1., bad=.1), dict(norm='none', start='glorot'), dict(norm='both', start='dcgan'), True, lr=[3e-4, 1e-3]),
+              + _both(dict(far=1., bad=.1), dict(norm='none', start='glorot'), dict(norm='both', start='dcgan'), True,
+                      lr=[3e-4, 1e-3]),
               'a budget in which the slower game arrives, or another rate that suits nets without norms'),
         Claim(29, 'R4', 'LeakyReLU in D and ReLU in G avoid vanishing gradients',
               tuple(c for other in ('relu', 'sigmoid') for c in
-                    _both(dict(g_first=.3, d_first=.3), dict(activation='leaky D, relu G'), dict(activation=other), True)
+                    _both(dict(g_first=.3, d_first=.3), dict(activation='leaky D, relu G'), dict(activation=other),
+                          True)
                     + _both(dict(far=1.), dict(activation='leaky D, relu G'), dict(activation=other), False)),
               'nets of many more layers, trained until they draw'),
         Claim(31, 'R4', 'BatchNorm helps speed and stability of both nets',
-              tuple(c for a, b, rates in ((dict(norm='both', start='dcgan'), dict(norm='none', start='glorot'), [3e-4, 1e-3]),
+              tuple(c for a, b, rates in ((dict(norm='both', start='dcgan'), dict(norm='none', start='glorot'),
+                                           [3e-4, 1e-3]),
                                           (dict(norm='G', start='dcgan'), dict(norm='none', start='glorot'), [3e-4]),
                                           (dict(norm='D', start='dcgan'), dict(norm='none', start='glorot'), [3e-4]))
                     for c in _both(dict(needed=.25, wobble=.5, broken=.4), a, b, False, lr=rates)),

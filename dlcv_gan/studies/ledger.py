@@ -22,7 +22,8 @@ def notebook_of(study: Study, # declared in a notebook
                ) -> str: # its name without .ipynb; the module's where it was not exported from one
     "Where a study can be read."
     module = sys.modules[study.measure.__module__]
-    found = re.search(r'^# %% \S*?(\w+)\.ipynb', inspect.getsource(module), re.M) if module.__name__ != '__main__' else None
+    found = re.search(r'^# %% \S*?(\w+)\.ipynb', inspect.getsource(module),
+                      re.M) if module.__name__ != '__main__' else None
     return found[1] if found else module.__name__
 
 
@@ -39,18 +40,25 @@ def ledger(studies: list[Study], # all there are; their order decides which one'
         table, stale = study.verdicts(frame), bool(frame.version.iloc[0] != study.version)
         for row in study.ledger(frame).to_dict('records'):
             mine = table[table.claim == row['claim']]
-            row |= dict(seconds=study.needed(frame, row['claim']).seconds.sum(), stale=stale, notebooks=[notebook_of(study)], contrasts=mine, least=mine.least.iloc[0])
+            row |= dict(seconds=study.needed(frame, row['claim']).seconds.sum(), stale=stale,
+                        notebooks=[notebook_of(study)], contrasts=mine, least=mine.least.iloc[0])
             found.setdefault(row['claim'], []).append(row)
-    return pd.DataFrame([_joined(rows) for _, rows in sorted(found.items())]).set_index('claim') if found else pd.DataFrame()
+    return pd.DataFrame([_joined(rows)
+                         for _, rows in sorted(found.items())]).set_index('claim') if found else pd.DataFrame()
 
 
 def _joined(rows: list[dict]) -> dict: # of one claim, a row a study
-    if len({(r['report'], r['text']) for r in rows}) > 1: raise ValueError(f"claim {rows[0]['claim']} has two wordings: {[r['text'] for r in rows]}; give both studies the same")
+    if len({(r['report'], r['text']) for r in rows}) > 1:
+        raise ValueError(f"claim {rows[0]['claim']} has two wordings: {[r['text'] for r in rows]}; give both studies "
+                         "the same")
     contrasts = pd.concat([r['contrasts'] for r in rows], ignore_index=True)
     counts = contrasts.verdict.value_counts()
-    return rows[0] | dict(verdict=verdict(contrasts.verdict), conditions=', '.join(f'{n} {w}' for w, n in counts.items()), contrasts=contrasts,
-                          seeds=min(r['seeds'] for r in rows), runs=sum(r['runs'] for r in rows), failed=sum(r['failed'] for r in rows),
-                          seconds=sum(r['seconds'] for r in rows), stale=any(r['stale'] for r in rows), notebooks=[n for r in rows for n in r['notebooks']],
+    return rows[0] | dict(verdict=verdict(contrasts.verdict),
+                          conditions=', '.join(f'{n} {w}' for w, n in counts.items()), contrasts=contrasts,
+                          seeds=min(r['seeds'] for r in rows), runs=sum(r['runs'] for r in rows),
+                          failed=sum(r['failed'] for r in rows),
+                          seconds=sum(r['seconds'] for r in rows), stale=any(r['stale'] for r in rows),
+                          notebooks=[n for r in rows for n in r['notebooks']],
                           mind='; '.join(r['mind'] for r in rows), command='; '.join(r['command'] for r in rows))
 
 

@@ -19,7 +19,8 @@ from ..game.checkpoint import random_states, restore_random_states
 
 # %% ../../nbs/studies/run.ipynb #96fa81f7
 PACKAGE = Path(dlcv_gan.__path__[0]).resolve()
-ENGINE = ('studies.run', 'studies.study', 'studies.verdicts', '_modidx') # plays, keeps and compares runs, and makes no number but by `play`
+# plays, keeps and compares runs, and makes no number but by `play`
+ENGINE = ('studies.run', 'studies.study', 'studies.verdicts', '_modidx')
 
 def bare_code(source: str, # Python
              ) -> str: # the same without comments, docstrings, empty lines and declarations of studies
@@ -28,12 +29,18 @@ def bare_code(source: str, # Python
     def cut(node): cuts.append((node.lineno, node.col_offset, node.end_lineno, node.end_col_offset))
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and ast.get_docstring(node, False) is not None: cut(node.body[0])
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef,
+                             ast.ClassDef)) and ast.get_docstring(node, False) is not None:
+            cut(node.body[0])
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and getattr(node.value.func, 'id', '') == 'Study': cut(node)
+        if isinstance(node, ast.Assign) and isinstance(node.value,
+                                                       ast.Call) and getattr(node.value.func, 'id', '') == 'Study':
+            cut(node)
     for t in tokenize.generate_tokens(io.StringIO(source).readline):
-        if t.type == tokenize.COMMENT: cuts.append((t.start[0], len(t.line[:t.start[1]].encode()), t.end[0], len(t.line[:t.end[1]].encode())))
-    for first, left, last, right in sorted(cuts, reverse=True): # from the end, so that earlier places stay where they are
+        if t.type == tokenize.COMMENT:
+            cuts.append((t.start[0], len(t.line[:t.start[1]].encode()), t.end[0], len(t.line[:t.end[1]].encode())))
+    # from the end, so that earlier places stay where they are
+    for first, left, last, right in sorted(cuts, reverse=True):
         if last > len(lines): continue
         kept = lines[first - 1][:left] + lines[last - 1][right:]
         lines[first - 1:last] = [kept] + [b''] * (last - first)
@@ -41,7 +48,8 @@ def bare_code(source: str, # Python
 
 
 @lru_cache(maxsize=None)
-def _read_module(file: Path, package: Path, changed: int) -> tuple[str, tuple[str, ...]]: # bare code, what it imports of ours, late imports too
+# bare code, what it imports of ours, late imports too
+def _read_module(file: Path, package: Path, changed: int) -> tuple[str, tuple[str, ...]]:
     source, found = file.read_text(encoding='utf-8'), []
     inside = (package.name, *file.relative_to(package).parent.parts)
     for node in ast.walk(ast.parse(source)):
@@ -49,7 +57,8 @@ def _read_module(file: Path, package: Path, changed: int) -> tuple[str, tuple[st
         if not isinstance(node, ast.ImportFrom): continue
         base = '.'.join([*inside[:len(inside) + 1 - node.level]] * bool(node.level) + [node.module] * bool(node.module))
         found += [base, *(f'{base}.{a.name}' for a in node.names)] # what is named may be a module
-    return bare_code(source), tuple(x.removeprefix(f'{package.name}.') for x in found if x.startswith(f'{package.name}.'))
+    return bare_code(source), tuple(x.removeprefix(f'{package.name}.')
+                                    for x in found if x.startswith(f'{package.name}.'))
 
 
 def _modules(names, package: Path) -> dict[str, str]: # name -> bare code
@@ -69,18 +78,21 @@ def code_version(measure: Callable, # a plain function, in a module of the packa
     "A hash of all code of ours that a run depends on; the same for equal code on every machine."
     package, module = PACKAGE, inspect.getmodule(measure)
     try: texts = [inspect.getsource(measure)]
-    except (TypeError, OSError): raise ValueError(f'{measure!r}: its code cannot be read; give a plain function, written in a file or a cell') from None
+    except (TypeError, OSError):
+        raise ValueError(f'{measure!r}: its code cannot be read; give a plain function, written in a file or a cell') from None
     ours, name = f'{package.name}.', getattr(module, '__name__', '') or ''
     # A function from elsewhere may call anything in the package.
     everything = ('.'.join(p.relative_to(package).with_suffix('').parts) for p in package.rglob('*.py'))
     files = _modules([name.removeprefix(ours)] if name.startswith(ours) else everything, package)
     texts = [textwrap.dedent(t) for t in texts] + [inspect.getsource(play)]
     digest = hashlib.sha256()
-    for text in (*map(bare_code, texts), *(f'{n}\n{files[n]}' for n in sorted(files))): digest.update(text.encode() + b'\0')
+    for text in (*map(bare_code, texts), *(f'{n}\n{files[n]}' for n in sorted(files))):
+        digest.update(text.encode() + b'\0')
     return digest.hexdigest()[:10]
 
 # %% ../../nbs/studies/run.ipynb #dc09cd19
-COLUMNS = ('seed', 'scale', 'device', 'version', 'status', 'reason', 'seconds', 'torch') # of every table, between the settings and the metrics
+# of every table, between the settings and the metrics
+COLUMNS = ('seed', 'scale', 'device', 'version', 'status', 'reason', 'seconds', 'torch')
 
 def one_line(error: Exception, # what was raised
             ) -> str: # its name and message, at most 160 characters, without the frame that fastai puts around it
@@ -105,12 +117,16 @@ def play(measure: Callable, # measure(seed=…, **settings) -> {metric: number}
         if default_device().type != device: raise ValueError(f'there is no {device} here')
         set_seed(seed)
         values = measure(seed=seed, **settings)
-        if not isinstance(values, dict): raise TypeError(f'a run returns a dict of numbers, not {type(values).__name__}')
+        if not isinstance(values, dict):
+            raise TypeError(f'a run returns a dict of numbers, not {type(values).__name__}')
         for k, v in values.items():
-            if k in (*settings, *COLUMNS, 'failed'): raise ValueError(f'the metric {k!r} has the name of another column')
-            if not (isinstance(v, numbers.Real) or getattr(v, 'ndim', None) == 0): raise TypeError(f'the metric {k!r} is no number: {v!r}')
+            if k in (*settings, *COLUMNS, 'failed'):
+                raise ValueError(f'the metric {k!r} has the name of another column')
+            if not (isinstance(v, numbers.Real) or getattr(v, 'ndim', None) == 0):
+                raise TypeError(f'the metric {k!r} is no number: {v!r}')
             metrics[k] = float(f'{float(v):.6g}')
-        if bad := [k for k, v in metrics.items() if not math.isfinite(v)]: status, reason = 'diverged', ', '.join(f'{k} is {metrics.pop(k)}' for k in bad)
+        if bad := [k for k, v in metrics.items() if not math.isfinite(v)]:
+            status, reason = 'diverged', ', '.join(f'{k} is {metrics.pop(k)}' for k in bad)
     except ArithmeticError as e: status, reason, metrics = 'diverged', one_line(e), {}
     except Exception as e: status, reason, metrics = 'died', one_line(e), {}
     finally:
@@ -119,4 +135,5 @@ def play(measure: Callable, # measure(seed=…, **settings) -> {metric: number}
         restore_random_states(states)
         if before is None: os.environ.pop('DLCV_GAN_SCALE', None)
         else: os.environ['DLCV_GAN_SCALE'] = before
-    return dict(status=status, reason=reason, seconds=round(time.perf_counter() - start, 2), torch=torch.__version__, metrics=metrics)
+    return dict(status=status, reason=reason, seconds=round(time.perf_counter() - start, 2), torch=torch.__version__,
+                metrics=metrics)

@@ -26,9 +26,12 @@ from ..worlds.scenes import OBJECTS, draw_scenes
 
 # %% ../../nbs/studies/short_runs.ipynb #edb4a247
 def _lone_objects(n, seed, size): # one object a scene: three are a smear at 16 pixels
-    return draw_scenes(n, seed, size, torch.eye(len(OBJECTS), dtype=torch.uint8)[torch.arange(n) % len(OBJECTS)].numpy())
+    return draw_scenes(n, seed, size, torch.eye(len(OBJECTS),
+                                                dtype=torch.uint8)[torch.arange(n) % len(OBJECTS)].numpy())
 
-WORLDS = dict(faces=(draw_faces, ATTRIBUTES, 16), anime=(draw_anime, (*HAIR, *EYES), 32), scenes=(_lone_objects, OBJECTS, 16)) # drawn by, labels, smallest side
+# drawn by, labels, smallest side
+WORLDS = dict(faces=(draw_faces, ATTRIBUTES, 16), anime=(draw_anime, (*HAIR, *EYES), 32),
+              scenes=(_lone_objects, OBJECTS, 16))
 
 
 class World(NamedTuple):
@@ -61,7 +64,8 @@ def _world(kind, size, n, test, epochs):
     if size < least: x = F.avg_pool2d(x, least // size)
     judge = FeatureNet.fit(x[:n], y[:n], epochs, width=16)
     learned, unseen = judge.features(x[:n]), judge.features(x[n:])
-    return World(x[:n], y[:n], x[n:], y[n:], tuple(names), judge, learned, unseen, torch.cdist(unseen, learned).amin(1).quantile(.95).item())
+    return World(x[:n], y[:n], x[n:], y[n:], tuple(names), judge, learned, unseen,
+                 torch.cdist(unseen, learned).amin(1).quantile(.95).item())
 
 # %% ../../nbs/studies/short_runs.ipynb #a3d2805f
 def one_turn(game: Game, # who plays
@@ -71,7 +75,8 @@ def one_turn(game: Game, # who plays
             ) -> dict: # its terms and notes, detached
     "A turn of one player as the learner plays it, without the learner."
     game.notes = {}
-    with hold([net for other, nets in game.players().items() if other != player for net in nets]): terms = game.loss(player, *batch)
+    with hold([net for other, nets in game.players().items() if other != player for net in nets]):
+        terms = game.loss(player, *batch)
     sum(terms.values()).backward()
     opt[player].step()
     opt[player].zero_grad(set_to_none=True)
@@ -88,21 +93,24 @@ def play_bout(game: Game, # who plays; moved to fastai's default device
               betas: tuple = (.5, .9), # of Adam
               bs: int = 32, # real pictures a round
               seed: int = 0, # of the order of the pictures; weights and noise are the caller's
-              watch: Callable | None = None, # watch(rounds played, said) after every `every` rounds; true stops the bout
+              # watch(rounds played, said) after every `every` rounds; true stops the bout
+              watch: Callable | None = None,
               every: int = 50, # rounds between two looks
              ) -> dict: # player -> a list, its terms and notes turn by turn; ArithmeticError where a term is not finite
     "Play some rounds of a game without the learner."
     device, order = default_device(), torch.Generator().manual_seed(seed)
     game, data = game.to(device), [t.to(device) for t in (x, y) if t is not None]
     players = game.players()
-    opt = {p: torch.optim.Adam([q for net in nets for q in net.parameters()], lr[p] if isinstance(lr, dict) else lr, betas, fused=True) for p, nets in players.items()}
+    opt = {p: torch.optim.Adam([q for net in nets for q in net.parameters()], lr[p] if isinstance(lr, dict) else lr,
+                               betas, fused=True) for p, nets in players.items()}
     said, rows = {p: [] for p in players}, torch.empty(0, dtype=torch.long)
     for i in range(rounds):
         if len(rows) < bs: rows = torch.randperm(len(x), generator=order)
         batch, rows = tuple(t[rows[:bs].to(device)] for t in data), rows[bs:]
         for player in schedule.moves(i):
             said[player].append(one_turn(game, player, batch, opt))
-            if not all(v.isfinite().all() for v in said[player][-1].values()): raise ArithmeticError(f'a term of the {player} is not finite on round {i}')
+            if not all(v.isfinite().all() for v in said[player][-1].values()):
+                raise ArithmeticError(f'a term of the {player} is not finite on round {i}')
         if watch and (i + 1) % every == 0 and watch(i + 1, said): break
     return said
 
@@ -122,8 +130,10 @@ def grades(samples: Tensor, # (n, 3, size, size) in [-1,1]
     if not samples.isfinite().all(): raise ArithmeticError('a sample is not finite')
     ours = world.judge.features(samples)
     nearest = lambda x: torch.cdist(x.flatten(1), x.flatten(1)).fill_diagonal_(torch.inf).amin(1)
-    usual = nearest(world.test_x).median().item() / world.test_x[0].numel() ** .5 # in root mean squares, as `duplicates` measures
-    return dict(distance=kernel_distance(ours, world.unseen), bad=(torch.cdist(ours, world.learned).amin(1) > world.radius).float().mean().item(),
+    # in root mean squares, as `duplicates` measures
+    usual = nearest(world.test_x).median().item() / world.test_x[0].numel() ** .5
+    return dict(distance=kernel_distance(ours, world.unseen),
+                bad=(torch.cdist(ours, world.learned).amin(1) > world.radius).float().mean().item(),
                 reached=(torch.cdist(world.unseen, ours).amin(1) <= world.radius).float().mean().item(),
                 sharp=(sharpness(samples).median() / sharpness(world.test_x).median()).item(),
                 diverse=diversity(samples) / diversity(world.test_x), doubles=duplicates(samples, usual / 4))

@@ -28,14 +28,17 @@ def read_table(file: Path, # a study's CSV
               ) -> list[dict]: # rows as text; [] where there is no file. ValueError names the line
     "Read a table of runs, strictly."
     if not file.exists(): return []
-    def refuse(line, wrong): raise ValueError(f'{file}, line {line}: {wrong}. Restore the file (git has it), or delete it and run the study again')
+    def refuse(line, wrong):
+        raise ValueError(f'{file}, line {line}: {wrong}. Restore the file (git has it), or delete it and run the '
+                         'study again')
     with open(file, encoding='utf-8', newline='') as f:
         lines = csv.reader(f, strict=True)
         try: rows = [(lines.line_num, x) for x in lines]
         except (csv.Error, UnicodeDecodeError) as e: refuse(lines.line_num, f'no CSV ({e})')
     if not rows: refuse(1, 'there is no header')
     header, known = rows[0][1], [*names, *COLUMNS]
-    if header[:len(known)] != known or len(set(header)) < len(header): refuse(1, f'the columns are {header[:len(known)]}, not {known}')
+    if header[:len(known)] != known or len(set(header)) < len(header):
+        refuse(1, f'the columns are {header[:len(known)]}, not {known}')
     found, seen = [], {}
     for line, x in rows[1:]:
         if len(x) != len(header): refuse(line, f'{len(x)} columns instead of {len(header)}')
@@ -50,7 +53,8 @@ def read_table(file: Path, # a study's CSV
     return found
 
 
-def _run_key(row, names) -> tuple: return (*(str(row[n]) for n in sorted(names)), str(row['seed']), row['scale'], row['device'])
+def _run_key(row, names) -> tuple:
+    return (*(str(row[n]) for n in sorted(names)), str(row['seed']), row['scale'], row['device'])
 
 
 def write_table(file: Path, # target, replaced atomically
@@ -74,9 +78,11 @@ def _ray(address):
     "Ray, or a sentence that says how to get it."
     if importlib.util.find_spec('ray') is None:
         asked = f'address={address!r}' if address else 'more than one worker'
-        raise ValueError(f"{asked} needs Ray, which is not installed: pip install 'dlcv_gan[ray]', or run in one process (workers=1)")
+        raise ValueError(f"{asked} needs Ray, which is not installed: pip install 'dlcv_gan[ray]', or run in one "
+                         "process (workers=1)")
     os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0') # nothing is reported to anybody
-    os.environ.setdefault('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0') # a run without a share of a GPU sees none, as Ray will have it
+    # a run without a share of a GPU sees none, as Ray will have it
+    os.environ.setdefault('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0')
     os.environ.setdefault('RAY_agent_register_timeout_ms', '120000') # a busy machine starts slowly
     import ray
     return ray
@@ -89,14 +95,17 @@ def _by_ray(measure, jobs, address, workers, gpus):
     usual = signal.getsignal(signal.SIGTERM) # Ray puts a handler of its own there, and leaves it
     if not ray.is_initialized():
         # A cluster's machines get this package as it is here; local workers import it from where we do.
-        how = dict(address=address, runtime_env=dict(py_modules=[str(PACKAGE)])) if address else dict(num_cpus=workers, include_dashboard=False)
+        how = dict(address=address,
+                   runtime_env=dict(py_modules=[str(PACKAGE)])) if address else dict(num_cpus=workers, include_dashboard=False)
         try: ray.init(log_to_driver=False, **how)
         except ConnectionError as e:
-            raise ConnectionError(f'no Ray cluster at {address!r} ({one_line(e)}): start one with `ray start --head`, or leave --address out') from None
+            raise ConnectionError(f'no Ray cluster at {address!r} ({one_line(e)}): start one with `ray start --head`, '
+                                  'or leave --address out') from None
         except Exception as e: # Ray gives its parts half a minute to start and says nothing more exact
             ray.shutdown()
             if main: signal.signal(signal.SIGTERM, usual)
-            raise ConnectionError(f'Ray did not start ({one_line(e)}): the machine may be too busy; try again, or run in one process (workers=1)') from None
+            raise ConnectionError(f'Ray did not start ({one_line(e)}): the machine may be too busy; try again, or run '
+                                  'in one process (workers=1)') from None
         ours = True
     try:
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(play)
@@ -105,7 +114,8 @@ def _by_ray(measure, jobs, address, workers, gpus):
             (ready, *_), _ = ray.wait(list(waiting), num_returns=1)
             job = waiting.pop(ready)
             try: yield job, ray.get(ready)
-            except ray.exceptions.RayError as e: yield job, dict(status='died', reason=one_line(e), seconds=0., torch=torch.__version__, metrics={})
+            except ray.exceptions.RayError as e:
+                yield job, dict(status='died', reason=one_line(e), seconds=0., torch=torch.__version__, metrics={})
     finally:
         if ours: ray.shutdown()
         if main: signal.signal(signal.SIGTERM, usual)
@@ -122,20 +132,25 @@ class Study:
     "Settings x seeds x metrics, and the claims that they shall decide."
     name: str # what one types, and the name of its table
     title: str # the question, in one line
-    measure: Callable # measure(seed=…, **settings) -> {metric: number}; a plain function in a module, sizes by `at_scale`
+    # measure(seed=…, **settings) -> {metric: number}; a plain function in a module, sizes by `at_scale`
+    measure: Callable
     settings: dict | list # {name: value or values}, or a list of such dicts: what `points_of` writes out
     claims: tuple[Claim, ...] = () # what it shall decide
     seeds: int = LEAST_SEEDS # how many, counted from 0
-    worst: dict = field(default_factory=dict) # metric -> its value for a run that failed; without one such a run drops out
+    # metric -> its value for a run that failed; without one such a run drops out
+    worst: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        if not re.fullmatch(r'\w+', self.name): raise ValueError(f'the study {self.name!r} needs a name of letters and digits: it names its table')
+        if not re.fullmatch(r'\w+', self.name):
+            raise ValueError(f'the study {self.name!r} needs a name of letters and digits: it names its table')
         grid, known = self.points(), set()
         if not grid: raise ValueError(f'the study {self.name} has no settings')
         known.update(*grid)
         for claim in self.claims:
             for side in (s for c in claim.contrasts for s in (c.a, c.b, c.within)):
-                if strange := set(side) - known: raise ValueError(f'claim {claim.number} compares by {sorted(strange)}, which {self.name} does not set')
+                if strange := set(side) - known:
+                    raise ValueError(f'claim {claim.number} compares by {sorted(strange)}, which {self.name} does not '
+                                     'set')
             self.points(claim.number)
 
     @property
@@ -162,7 +177,8 @@ class Study:
         if only is None: return grid
         contrasts = [c for claim in self.claims for c in claim.contrasts if str(only) in (str(claim.number), c.metric)]
         if not contrasts:
-            there = [*dict.fromkeys(str(c.number) for c in self.claims), *dict.fromkeys(c.metric for claim in self.claims for c in claim.contrasts)]
+            there = [*dict.fromkeys(str(c.number) for c in self.claims),
+                     *dict.fromkeys(c.metric for claim in self.claims for c in claim.contrasts)]
             raise ValueError(f'{self.name} has no claim or metric {only}: there are {", ".join(there)}')
         wanted = []
         for c in contrasts:
@@ -170,7 +186,9 @@ class Study:
                 for side in (c.a, c.b):
                     needs = {**where, **side}
                     found = [p for p in grid if all(str(p[k]) == str(v) for k, v in needs.items())]
-                    if len(found) != 1: raise ValueError(f'{self.name}: {needs} names {len(found)} settings of the grid, not one; say more or fewer')
+                    if len(found) != 1:
+                        raise ValueError(f'{self.name}: {needs} names {len(found)} settings of the grid, not one; say '
+                                         'more or fewer')
                     wanted += found
         keys = {key_of(p) for p in wanted}
         return [p for p in grid if key_of(p) in keys]
@@ -181,10 +199,12 @@ class Study:
             again: bool = False, # play also what is in the table
             scale: str | None = None, # None: what DLCV_GAN_SCALE says, else 'laptop'
             device: str | None = None, # 'cpu' or 'cuda'; None: a GPU where there is one
-            workers: int | None = None, # 1: in this process; more: Ray's; None: a core each where Ray is installed, else 1
+            # 1: in this process; more: Ray's; None: a core each where Ray is installed, else 1
+            workers: int | None = None,
             address: str | None = None, # a Ray cluster's, such as 'auto'
             gpus: float = 1., # share of a GPU for a run, when the device is one
-            out: str | Path | None = None, # folder of the table; None: `nbs/studies/results` of a checkout, else `results`
+            # folder of the table; None: `nbs/studies/results` of a checkout, else `results`
+            out: str | Path | None = None,
             say: Callable | None = None, # told a line now and then
            ) -> int: # runs played
         "Play what the table lacks; each finished run is written at once, and an interrupt loses only what was under way."
@@ -196,22 +216,28 @@ class Study:
         if address or (workers or 1) > 1: _ray(address)
         file.parent.mkdir(parents=True, exist_ok=True)
         try: lock = FileLock(f'{file}.lock').acquire(timeout=0)
-        except Timeout: raise BlockingIOError(f'another process is at work on {file}; wait for it, or write to another folder with --out') from None
+        except Timeout:
+            raise BlockingIOError(f'another process is at work on {file}; wait for it, or write to another folder '
+                                  'with --out') from None
         with lock:
             rows = {_run_key(r, names): r for r in read_table(file, names)}
             new = lambda point, seed: {**point, 'seed': seed, 'scale': scale, 'device': device, 'version': version}
-            asked = [(p, s) for s in range(seeds) for p in self.points(only)] # all settings of a seed first: an interrupted study is of fewer seeds
+            # all settings of a seed first: an interrupted study is of fewer seeds
+            asked = [(p, s) for s in range(seeds) for p in self.points(only)]
             there = lambda p, s: rows.get(_run_key(new(p, s), names), {}).get('version')
             jobs = [(p, s, scale, device) for p, s in asked if again or there(p, s) != version]
             old = sum(there(p, s) not in (None, version) for p, s, *_ in jobs)
             say(f'{self.name}, version {version}, {scale}, {device}: {len(jobs)} of {len(asked)} runs to play'
                 + (f', {old} of them because the code has changed' if old else ''))
-            if workers is None: workers = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+            if workers is None:
+                workers = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
             many = address or (min(workers, len(jobs)) > 1 and importlib.util.find_spec('ray'))
-            finished = _by_ray(self.measure, jobs, address, workers, gpus if device != 'cpu' else 0) if many else _one_by_one(self.measure, jobs)
+            finished = _by_ray(self.measure, jobs, address, workers,
+                               gpus if device != 'cpu' else 0) if many else _one_by_one(self.measure, jobs)
             order = {key_of(p): i for i, p in enumerate(self.points())}
             def place(row): # the grid first, in its order; what is no longer in it after that
-                return order.get(key_of({n: row[n] for n in names}), len(order)), row['scale'], row['device'], int(row['seed'])
+                return order.get(key_of({n: row[n] for n in names}),
+                                 len(order)), row['scale'], row['device'], int(row['seed'])
             start, said = time.perf_counter(), 0.
             for i, ((point, seed, *_), result) in enumerate(finished, 1):
                 row = {**new(point, seed), **{k: v for k, v in result.items() if k != 'metrics'}, **result['metrics']}
@@ -219,7 +245,9 @@ class Study:
                 write_table(file, sorted(rows.values(), key=place), names)
                 now = time.perf_counter() - start
                 if result['status'] != 'done': say(f"  {result['status']}: {point}, seed {seed}: {result['reason']}")
-                if now - said > 10 or i == len(jobs): said = now; say(f'  {i}/{len(jobs)} runs, {now:.0f} s, about {now / i * (len(jobs) - i):.0f} s to go')
+                if now - said > 10 or i == len(jobs):
+                    said = now
+                    say(f'  {i}/{len(jobs)} runs, {now:.0f} s, about {now / i * (len(jobs) - i):.0f} s to go')
         return len(jobs)
 
     def results(self,
@@ -231,7 +259,8 @@ class Study:
         names, scale, now = self.names, at_scale('smoke', 'laptop', 'full', scale), self.version
         grid = {key_of(p): p for p in self.points()}
         key = lambda r: key_of({n: r[n] for n in names})
-        rows = [r for r in read_table(self.file(out), names) if (r['scale'], r['device']) == (scale, device) and key(r) in grid]
+        rows = [r for r in read_table(self.file(out), names) if (r['scale'], r['device']) == (scale, device)
+                and key(r) in grid]
         versions = [r['version'] for r in rows]
         chosen = now if now in versions or not rows else max(sorted(set(versions)), key=versions.count)
         kept = [{**r, **grid[key(r)], 'seed': int(r['seed'])} for r in rows if r['version'] == chosen]
@@ -267,9 +296,12 @@ class Study:
                     if c.metric not in frame: e = Effect(math.nan, -math.inf, math.inf, 0, False, 0)
                     else: e = effect(frame, c.metric, {**where, **c.a}, {**where, **c.b}, c.relative)
                     word, why = judge(e, c)
-                    found.append(dict(claim=claim.number, report=claim.report, metric=c.metric, contrast=f"{words(c.a)} against {words(c.b)}",
-                                      says='more' if c.more else 'less', condition=words(where), effect=e.value, low=e.low, high=e.high,
-                                      unit='of b' if c.relative else '', seeds=e.seeds, lost=e.lost, least=c.least, verdict=word, why=why))
+                    found.append(dict(claim=claim.number, report=claim.report, metric=c.metric,
+                                      contrast=f"{words(c.a)} against {words(c.b)}",
+                                      says='more' if c.more else 'less', condition=words(where), effect=e.value,
+                                      low=e.low, high=e.high,
+                                      unit='of b' if c.relative else '', seeds=e.seeds, lost=e.lost, least=c.least,
+                                      verdict=word, why=why))
         return pd.DataFrame(found)
 
     def ledger(self,
@@ -284,8 +316,11 @@ class Study:
             runs = self.needed(frame, claim.number)
             one = lambda c: runs[c].iloc[0] if len(runs) else ''
             found.append(dict(claim=claim.number, report=claim.report, text=claim.text, verdict=verdict(mine.verdict),
-                              conditions=', '.join(f'{n} {w}' for w, n in counts.items()), metric=first.metric, contrast=first.contrast,
-                              condition=first.condition, says=first.says, effect=first.effect, low=first.low, high=first.high, unit=first.unit, seeds=int(mine.seeds.min()),
-                              runs=len(runs), failed=int(runs.failed.sum()), scale=one('scale'), device=one('device'), version=one('version'),
+                              conditions=', '.join(f'{n} {w}' for w, n in counts.items()), metric=first.metric,
+                              contrast=first.contrast,
+                              condition=first.condition, says=first.says, effect=first.effect, low=first.low,
+                              high=first.high, unit=first.unit, seeds=int(mine.seeds.min()),
+                              runs=len(runs), failed=int(runs.failed.sum()), scale=one('scale'), device=one('device'),
+                              version=one('version'),
                               mind=claim.mind, command=f'dlcv_gan study {self.name} --only {claim.number}'))
         return pd.DataFrame(found)

@@ -48,7 +48,8 @@ def train_translator(seed: int, # of weights and the order of the pictures
     a, b = heaps()[:2]
     torch.manual_seed(seed)
     game = build_cyclegan(SIZE, at_scale(2, 8, 32), at_scale(1, 2, 6), copy=True, cycle=4., identity=identity)
-    play_bout(game, a, b, at_scale(3, 500, 10000), DG(players=('discriminators', 'generators')), lr=1e-3, bs=4, seed=seed)
+    play_bout(game, a, b, at_scale(3, 500, 10000), DG(players=('discriminators', 'generators')), lr=1e-3, bs=4,
+              seed=seed)
     return game
 
 
@@ -63,7 +64,8 @@ def play_translation(seed: int, # of weights and the order of the pictures
     gain = window_error(x, truth, SIZE // 8) - window_error(y, truth, SIZE // 8)
     done = torch.as_tensor(~judged.unchanged.to_numpy()) & (gain > 0)
     share = lambda which: done[which].float().mean().item()
-    return dict(translated=share(~head), heads_translated=share(head), head_gap=share(~head) - share(head), gain=gain[~head].mean().item(), head_gain=gain[head].mean().item(),
+    return dict(translated=share(~head), heads_translated=share(head), head_gap=share(~head) - share(head),
+                gain=gain[~head].mean().item(), head_gain=gain[head].mean().item(),
                 beside=judged.beside.mean(), shifted=judged.shifted.mean())
 
 # %% ../../nbs/studies/09_translation.ipynb #f8b88bb8
@@ -72,7 +74,10 @@ _CYCLEGAN, _IDLE = (dict(translator=t) for t in ('cyclegan', 'idle'))
 translation = Study('translation', 'does CycleGAN translate, whom not, and what else does it change?', play_translation,
     dict(translator=['cyclegan', 'idle'], identity=1.),
     claims=(
-        Claim(10, 'R0', 'CycleGAN translates most images; it fails on unusual poses (a horse\'s head alone) and shifts background colours',
-              tuple(Contrast(metric, _CYCLEGAN, _IDLE, least) for metric, least in (('translated', .5), ('head_gap', .1), ('beside', .05))),
-              'the paper\'s nets at 256 pixels and a day of training; real photographs, whose backgrounds say more about the animal'),
+        Claim(10, 'R0', 'CycleGAN translates most images; it fails on unusual poses (a horse\'s head alone) and '
+                        'shifts background colours',
+              tuple(Contrast(metric, _CYCLEGAN, _IDLE, least)
+                    for metric, least in (('translated', .5), ('head_gap', .1), ('beside', .05))),
+              'the paper\'s nets at 256 pixels and a day of training; real photographs, whose backgrounds say more '
+              'about the animal'),
     ))

@@ -24,7 +24,8 @@ from .verdicts import Claim, Contrast
 from ..models.wgan import build_wgan_gp
 
 # %% ../../nbs/studies/05_update_ratio.ipynb #9c13c136
-GAMES = dict(non_saturating=('faces', 3e-4, 1.3), wgan_gp=('faces', 1e-3, 2.), tags=('anime', 1e-3, 1.3)) # world, D's rate, price of a D step in G steps
+# world, D's rate, price of a D step in G steps
+GAMES = dict(non_saturating=('faces', 3e-4, 1.3), wgan_gp=('faces', 1e-3, 2.), tags=('anime', 1e-3, 1.3))
 
 
 def make_game(game: str, # a key of `GAMES`
@@ -37,7 +38,8 @@ def make_game(game: str, # a key of `GAMES`
     return build_attribute_gan(size, width, 64, labels, spectral=False)
 
 # %% ../../nbs/studies/05_update_ratio.ipynb #06d2c860
-AXES = ('images', 'half_images', 'steps', 'quarter_steps', 'seconds') # where a run is looked at, as far as it gets there
+# where a run is looked at, as far as it gets there
+AXES = ('images', 'half_images', 'steps', 'quarter_steps', 'seconds')
 
 
 def train_ratio(seed: int, # of weights, noise and the order of the pictures
@@ -48,16 +50,20 @@ def train_ratio(seed: int, # of weights, noise and the order of the pictures
                ) -> tuple[GAN, dict]: # the trained game; axis -> what `look` returned
     "Play one run to its last second."
     kind, lr, price = GAMES[game]
-    (d, g), budget, world = map(int, ratio.split(':')), at_scale(8, 240, 20_000), small_world(kind, at_scale(16, 16, 64))
+    (d, g), budget, world = map(int, ratio.split(':')), at_scale(8, 240,
+                                                                 20_000), small_world(kind, at_scale(16, 16, 64))
     torch.manual_seed(seed)
     players, looks = make_game(game, len(world.names)), {}
     def watch(i, said):
         D, G = len(said['discriminator']), len(said['generator'])
-        there = dict(images=D >= budget, half_images=D >= budget / 2, steps=G >= budget, quarter_steps=G >= budget / 4, seconds=price * D + G >= budget * (price + 1))
-        if new := [axis for axis in AXES if there[axis] and axis not in looks]: looks.update(dict.fromkeys(new, look(players, world, said)))
+        there = dict(images=D >= budget, half_images=D >= budget / 2, steps=G >= budget, quarter_steps=G >= budget / 4,
+                     seconds=price * D + G >= budget * (price + 1))
+        if new := [axis for axis in AXES if there[axis] and axis not in looks]:
+            looks.update(dict.fromkeys(new, look(players, world, said)))
         return 'seconds' in looks
     play_bout(players, world.x, world.y if game == 'tags' else None, math.ceil(budget * (price + 1) / price), DG(d, g),
-              dict(discriminator=lr, generator=lr * float(Fraction(g_rate))), bs=at_scale(8, 32, 64), seed=seed, watch=watch, every=1)
+              dict(discriminator=lr, generator=lr * float(Fraction(g_rate))), bs=at_scale(8, 32, 64), seed=seed,
+              watch=watch, every=1)
     return players, looks
 
 
@@ -69,7 +75,8 @@ def measured(players: GAN, # who draws; not disturbed
     samples = draw(players, len(world.test_x), world.test_y, seed=0)
     found, hair = grades(samples, world), lambda y: y[:, :len(HAIR)].argmax(1)
     asked = dict(named=(hair(world.judge.attribute_probabilities(samples)) == hair(world.test_y)).float().mean()) if isinstance(players, ACGAN) else {}
-    return dict(far=math.log10(max(found['distance'], 1e-3)), clear=min(found['sharp'], 1 / max(found['sharp'], 1e-3)), bad=found['bad'], reached=found['reached'],
+    return dict(far=math.log10(max(found['distance'], 1e-3)), clear=min(found['sharp'], 1 / max(found['sharp'], 1e-3)),
+                bad=found['bad'], reached=found['reached'],
                 rank=torch.stack([turn['rank'] for turn in said['discriminator'][-30:]]).mean(), **asked)
 
 
@@ -79,7 +86,8 @@ def play_ratio(seed: int, # of weights, noise and the order of the pictures
                g_rate: str, # of G, as a multiple of D's
               ) -> dict: # `measured` on each axis that the ratio reaches
     "One run."
-    return {f'{k}_{axis}': v for axis, found in train_ratio(seed, game, ratio, g_rate, measured)[1].items() for k, v in found.items()}
+    return {f'{k}_{axis}': v for axis, found in train_ratio(seed, game, ratio, g_rate, measured)[1].items()
+            for k, v in found.items()}
 
 # %% ../../nbs/studies/05_update_ratio.ipynb #a9405473
 def _three_to_one(metric, least, more, games):
@@ -87,7 +95,8 @@ def _three_to_one(metric, least, more, games):
     a, b = dict(ratio='1:3'), dict(ratio='1:1')
     return tuple(c for axis in ('half_images', 'steps', 'seconds')
                  for c in (Contrast(f'{metric}_{axis}', a, b, least, more, dict(game=games, g_rate=['1/3', '1'])),
-                           Contrast(f'{metric}_{axis}', {**a, 'g_rate': '1/3'}, {**b, 'g_rate': '1'}, least, more, dict(game=games))))
+                           Contrast(f'{metric}_{axis}', {**a, 'g_rate': '1/3'}, {**b, 'g_rate': '1'}, least, more,
+                                    dict(game=games))))
 
 
 ratio = Study('ratio', 'five steps of D to one of G, or one to three, on pictures', play_ratio,
@@ -96,7 +105,8 @@ ratio = Study('ratio', 'five steps of D to one of G, or one to three, on picture
     worst={f'{k}_{axis}': v for k, v in dict(far=2., clear=0., bad=1., reached=0., named=0.).items() for axis in AXES},
     claims=(
         Claim(4, 'R0', 'at D:G 1:1 the tags GAN\'s D is too strong; 1:3 gives clearer images',
-              _three_to_one('clear', .05, True, ['non_saturating', 'tags']) + _three_to_one('far', .1, False, ['non_saturating', 'tags'])
+              _three_to_one('clear', .05, True, ['non_saturating',
+                                                 'tags']) + _three_to_one('far', .1, False, ['non_saturating', 'tags'])
               + _three_to_one('rank', .05, False, ['non_saturating', 'tags']),
               'larger pictures and nets, and runs of hours: there D has more to be good at and more time to run away'),
         Claim(28, 'R4', 'at 1:1 D overpowers G; G:D 3:1 or 4:1 scores better',

@@ -22,7 +22,8 @@ from .verdicts import Claim, Contrast
 
 # %% ../../nbs/studies/04_update_ratio_toy.ipynb #6922f97e
 AXES = ('images', 'steps', 'seconds') # what two ratios can have in equal amounts
-GAMES = dict(saturating=(minimax, None, None), non_saturating=(non_saturating, None, None), wgan=(wasserstein, None, .1),
+GAMES = dict(saturating=(minimax, None, None), non_saturating=(non_saturating, None, None),
+             wgan=(wasserstein, None, .1),
              wgan_gp=(wasserstein, gradient_penalty(1.), None))
 PRICES = dict(saturating=1.2, non_saturating=1.2, wgan=1.2, wgan_gp=1.8) # a discriminator step, in generator steps
 STD = .2 # of each dot
@@ -50,14 +51,19 @@ def play_turns(seed: int, # of weights, points and noise
     game = toy_game(objective)
     def watch(i, said):
         moved = {p: len(turns) for p, turns in said.items()}
-        spent = dict(images=moved['discriminator'], steps=moved['generator'], seconds=price * moved['discriminator'] + moved['generator'])
+        spent = dict(images=moved['discriminator'], steps=moved['generator'],
+                     seconds=price * moved['discriminator'] + moved['generator'])
         for axis in AXES:
             if axis not in found and spent[axis] >= limit[axis]: found[axis] = look(game, said)
         return len(found) == len(AXES)
-    said = play_bout(game, torch.as_tensor(ring(bs * 64, std=STD, seed=seed)[0]), rounds=budget * d, schedule=DG(d, g, first),
-                     lr=dict(discriminator=lr, generator=lr * float(Fraction(g_rate))), bs=bs, seed=seed, watch=watch, every=1)
+    said = play_bout(game, torch.as_tensor(ring(bs * 64, std=STD, seed=seed)[0]), rounds=budget * d,
+                     schedule=DG(d, g, first),
+                     lr=dict(discriminator=lr, generator=lr * float(Fraction(g_rate))), bs=bs, seed=seed, watch=watch,
+                     every=1)
     start = lambda player: told(said, player, 'adversarial')[:10].mean()
-    return {f'{k}_{axis}': v for axis in AXES for k, v in found[axis].items()} | dict(d_loss_start=start('discriminator'), g_loss_start=start('generator'))
+    return {f'{k}_{axis}': v for axis in AXES
+            for k, v in found[axis].items()} | dict(d_loss_start=start('discriminator'),
+                                                    g_loss_start=start('generator'))
 
 
 def look(game: GAN, # to be looked at, not disturbed
@@ -68,27 +74,33 @@ def look(game: GAN, # to be looked at, not disturbed
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
         covered, on = modes_covered(game.sample(1000), mode_centres(ring), STD, within=3)
-    return dict(covered=covered, on=on, rank=last('discriminator', 'rank'), d_loss=last('discriminator', 'adversarial'), g_loss=last('generator', 'adversarial'))
+    return dict(covered=covered, on=on, rank=last('discriminator', 'rank'), d_loss=last('discriminator', 'adversarial'),
+                g_loss=last('generator', 'adversarial'))
 
 # %% ../../nbs/studies/04_update_ratio_toy.ipynb #3d9e966d
-THIRDS = dict(zip(('1/3', '1', '3'), ('1/9', '1/3', '1'))) # G's rate at 1:1 -> the rate with which three steps go as far
+# G's rate at 1:1 -> the rate with which three steps go as far
+THIRDS = dict(zip(('1/3', '1', '3'), ('1/9', '1/3', '1')))
 
 
 def _each(metric, a, b, least, more=True, axes=AXES, relative=False, **within):
     "The same contrast on each axis."
-    return tuple(Contrast(f'{metric}_{axis}', dict(ratio=a), dict(ratio=b), least, more, {**dict(first='d', lr=3e-3, g_rate='1'), **within}, relative) for axis in axes)
+    return tuple(Contrast(f'{metric}_{axis}', dict(ratio=a), dict(ratio=b), least, more,
+                          {**dict(first='d', lr=3e-3, g_rate='1'), **within}, relative) for axis in axes)
 
 
 def _three_to_one(metric, least, more=True):
     "1:3 against 1:1: at the same rates, and three small steps against one big one."
     same = _each(metric, '1:3', '1:1', least, more, objective=['saturating', 'non_saturating'], lr=[1e-3, 3e-3])
-    far = tuple(Contrast(f'{metric}_{axis}', dict(ratio='1:3', g_rate=THIRDS[g]), dict(ratio='1:1', g_rate=g), least, more,
-                         dict(first='d', objective=['saturating', 'non_saturating'] if g == '1' else 'non_saturating', lr=[1e-3, 3e-3])) for axis in AXES for g in THIRDS)
+    far = tuple(Contrast(f'{metric}_{axis}', dict(ratio='1:3', g_rate=THIRDS[g]), dict(ratio='1:1', g_rate=g), least,
+                         more,
+                         dict(first='d', objective=['saturating', 'non_saturating'] if g == '1' else 'non_saturating',
+                              lr=[1e-3, 3e-3])) for axis in AXES for g in THIRDS)
     return same + far
 
 
 def _order(metric, **within):
-    return Contrast(metric, dict(first='g'), dict(first='d'), .1, True, {**dict(lr=3e-3, g_rate='1'), **within}, relative=True)
+    return Contrast(metric, dict(first='g'), dict(first='d'), .1, True, {**dict(lr=3e-3, g_rate='1'), **within},
+                    relative=True)
 
 
 _fixed = dict(first='d', lr=3e-3, g_rate='1')
@@ -105,18 +117,22 @@ turns = Study('turns', 'how many steps for each player, and who moves first', pl
     worst={f'{k}_{axis}': 0. for k in ('covered', 'on') for axis in AXES},
     claims=(
         Claim(4, 'R0', 'at D:G 1:1 the tags GAN\'s D is too strong; 1:3 gives clearer images',
-              _three_to_one('on', .05) + _each('rank', '1:3', '1:1', .05, more=False, objective=['saturating', 'non_saturating'], lr=[1e-3, 3e-3]),
+              _three_to_one('on', .05) + _each('rank', '1:3', '1:1', .05, more=False,
+                                               objective=['saturating', 'non_saturating'], lr=[1e-3, 3e-3]),
               'pictures instead of dots, where D has much more to be good at'),
         Claim(24, 'R3', 'WGAN at D:G 0.2 collapses and converges slowly',
-              _each('covered', '1:5', '5:1', 1., more=False, objective='wgan') + _each('on', '1:5', '5:1', .05, more=False, objective='wgan'),
+              _each('covered', '1:5', '5:1', 1., more=False,
+                    objective='wgan') + _each('on', '1:5', '5:1', .05, more=False, objective='wgan'),
               'another clipping constant, or a run long enough for the slow one to arrive'),
         Claim(26, 'R3', 'raising D:G lowers D\'s loss; lowering it lowers G\'s loss',
-              _each('d_loss', '5:1', '1:1', .1, more=False, relative=True, objective=['non_saturating', 'wgan', 'wgan_gp'])
+              _each('d_loss', '5:1', '1:1', .1, more=False, relative=True,
+                    objective=['non_saturating', 'wgan', 'wgan_gp'])
               + _each('g_loss', '1:3', '1:1', .1, more=False, relative=True, objective=['non_saturating', 'wgan_gp'])
               + _each('g_loss', '1:5', '1:1', .1, more=False, relative=True, objective='wgan'),
               'a game that has converged: then neither ratio has anything left to lower'),
         Claim(27, 'R3', 'updating G first gives higher losses than updating D first',
-              tuple(_order(m, ratio='1:1', objective=['non_saturating', 'wgan', 'wgan_gp']) for m in ('d_loss_images', 'g_loss_images', 'd_loss_start', 'g_loss_start')),
+              tuple(_order(m, ratio='1:1', objective=['non_saturating', 'wgan', 'wgan_gp'])
+                    for m in ('d_loss_images', 'g_loss_images', 'd_loss_start', 'g_loss_start')),
               'a schedule whose cycle is long against the run'),
         Claim(28, 'R4', 'at 1:1 D overpowers G; G:D 3:1 or 4:1 scores better',
               _three_to_one('covered', 1.),

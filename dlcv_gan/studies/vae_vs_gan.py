@@ -56,7 +56,8 @@ def train_rival(seed: int, # of weights, noise and the order of the pictures
     "Play one game; a shorter one with the same seed is its beginning."
     torch.manual_seed(seed)
     rival = make_rival(game, size, weight)
-    return rival, play_bout(rival, world_of(size).x, rounds=rounds, schedule=EveryRound(tuple(rival.players())), lr=lr, seed=seed)
+    return rival, play_bout(rival, world_of(size).x, rounds=rounds, schedule=EveryRound(tuple(rival.players())), lr=lr,
+                            seed=seed)
 
 # %% ../../nbs/studies/01_vae_vs_gan.ipynb #4c40ae39
 def describe(rival: Game, # after its last round
@@ -80,7 +81,8 @@ def look_back(vae: VAE, # trained; its statistics stay as they are
     vae.eval()
     with torch.no_grad(): (mean, logvar), back = vae.encode(x), vae.reconstruct(x)
     vae.train(training)
-    return dict(error=(back - x).square().mean(), back_sharp=(sharpness(back).median() / sharpness(x).median()).item(), nats=kl(mean, logvar))
+    return dict(error=(back - x).square().mean(), back_sharp=(sharpness(back).median() / sharpness(x).median()).item(),
+                nats=kl(mean, logvar))
 
 # %% ../../nbs/studies/01_vae_vs_gan.ipynb #a2fd1d71
 @lru_cache(maxsize=None)
@@ -113,7 +115,8 @@ def play_rival(seed: int, # of weights, noise and the order of the pictures
     world, length = world_of(size), at_scale(*ROUNDS[rounds])
     if lr != 'each': return describe(*train_rival(seed, game, size, weight, lr, length), world)
     distances = [survive(seed, game, size, weight, rate, length) for rate in RATES]
-    return dict(broken=sum(has_failed(d, world) for d in distances) / len(RATES), **{f'distance_{rate:g}': d for rate, d in zip(RATES, distances)})
+    return dict(broken=sum(has_failed(d, world) for d in distances) / len(RATES),
+                **{f'distance_{rate:g}': d for rate, d in zip(RATES, distances)})
 
 
 def survive(seed: int, # as in `train_rival`
@@ -134,15 +137,18 @@ _brief = dict(size='small', lr='each', rounds='brief')
 
 
 def _weights(metric, small_or_large, least, more, relative=False):
-    return Contrast(metric, dict(weight=small_or_large), dict(weight=1.), least, more, dict(game='vae', size='small', lr=3e-3, rounds='short'), relative)
+    return Contrast(metric, dict(weight=small_or_large), dict(weight=1.), least, more,
+                    dict(game='vae', size='small', lr=3e-3, rounds='short'), relative)
 
 
 def _along(metric, game, least, relative=False):
-    return Contrast(metric, dict(rounds='long'), dict(rounds='short'), least, True, dict(size='small', **_gan[game]), relative)
+    return Contrast(metric, dict(rounds='long'), dict(rounds='short'), least, True, dict(size='small', **_gan[game]),
+                    relative)
 
 
 def _sharper(metric, game, size, least, more, weight=1.):
-    return Contrast(metric, _gan[game], {**_vae, 'weight': weight}, least, more, dict(size=size, rounds=dict(small='short', large='brief')[size]))
+    return Contrast(metric, _gan[game], {**_vae, 'weight': weight}, least, more,
+                    dict(size=size, rounds=dict(small='short', large='brief')[size]))
 
 
 vae_vs_gan = Study('vae_vs_gan', 'what a VAE and a GAN do badly, and how often', play_rival,
@@ -154,20 +160,25 @@ vae_vs_gan = Study('vae_vs_gan', 'what a VAE and a GAN do badly, and how often',
      dict(game=['printed', 'mended'], weight=0., **_brief)],
     worst=dict(bad=1., distance=BROKEN, reached=0.),
     claims=(
-        Claim(11, 'R1', 'small KL weight: random samples stop looking like faces; large KL weight: blurry reconstructions',
+        Claim(11, 'R1', 'small KL weight: random samples stop looking like faces; large KL weight: blurry '
+                        'reconstructions',
               (_weights('bad', .01, .1, True), _weights('distance', .01, .2, True),
                _weights('back_sharp', 100., .1, False), _weights('error', 100., .25, True, relative=True)),
               'a longer training, in which the middle of the code space fills up also under a small weight'),
         Claim(12, 'R1', 'GAN losses are stable at first, then D becomes unstable and images break',
-              tuple(_along(metric, game, least, relative) for metric, least, relative in (('swing', .25, True), ('distance', .2, False), ('bad', .1, False))
+              tuple(_along(metric, game, least, relative)
+                    for metric, least, relative in (('swing', .25, True), ('distance', .2, False), ('bad', .1, False))
                     for game in _gan),
               'a game that goes on for R1\'s tens of thousands of rounds'),
         Claim(14, 'R1', 'GAN samples are sharper than VAE samples',
-              tuple(_sharper(metric, game, size, least, more) for metric, least, more in (('sharp', .2, True), ('off', .5, False))
+              tuple(_sharper(metric, game, size, least, more)
+                    for metric, least, more in (('sharp', .2, True), ('off', .5, False))
                     for game, size in (('mended', 'small'), ('mended', 'large'), ('printed', 'small')))
               + (_sharper('sharp', 'mended', 'small', .2, True, weight=.1),),
               'a VAE whose pixels are not taken for independent given the code, or one that ends in a discriminator'),
         Claim(15, 'R1', 'a GAN fails far more often than a VAE',
-              tuple(Contrast('broken', dict(game=game, weight=0.), dict(game='vae', weight=1.), .25, True, _brief) for game in _gan),
-              'another rule of failure, or settings other than the rate: for the VAE the KL weight is the one that can be far off'),
+              tuple(Contrast('broken', dict(game=game, weight=0.), dict(game='vae', weight=1.), .25, True, _brief)
+                    for game in _gan),
+              'another rule of failure, or settings other than the rate: for the VAE the KL weight is the one that '
+              'can be far off'),
     ))

@@ -32,7 +32,8 @@ def _interval(samples, paired, level):
     reach = math.sqrt(n / (n - 1)) * stats.t.ppf((1 + level) / 2, n - 1)
     expanded = 1 - 2 * stats.norm.sf(reach)
     mean = (lambda a, b, axis=-1: a.mean(axis) - b.mean(axis)) if len(samples) == 2 else (lambda x, axis=-1: x.mean(axis))
-    low, high = stats.bootstrap(samples, mean, n_resamples=9999, confidence_level=expanded, method='percentile', vectorized=True,
+    low, high = stats.bootstrap(samples, mean, n_resamples=9999, confidence_level=expanded, method='percentile',
+                                vectorized=True,
                                 rng=np.random.default_rng(0)).confidence_interval
     return float(low), float(high)
 
@@ -41,7 +42,8 @@ def effect(frame: pd.DataFrame, # one row a run: a column for each setting, `see
            metric: str, # the column that is compared
            a: dict, # settings of the one side, such as dict(ratio='1:3')
            b: dict, # and of the other; both are narrowed down until a seed names one run
-           relative: bool = False, # in shares of the mean size of `b`'s numbers, for metrics without a scale of their own
+           # in shares of the mean size of `b`'s numbers, for metrics without a scale of their own
+           relative: bool = False,
            level: float = .95, # how often the interval shall hold the truth
           ) -> Effect: # ValueError where a side is not one run a seed
     "How much more of a metric `a` has than `b`: seed by seed where both sides played the same seeds."
@@ -49,7 +51,8 @@ def effect(frame: pd.DataFrame, # one row a run: a column for each setting, `see
     for side in (a, b):
         rows = frame[np.logical_and.reduce([frame[k] == v for k, v in side.items()])] if side else frame
         if rows.seed.duplicated().any():
-            raise ValueError(f'{side} leaves {len(rows)} runs of {rows.seed.nunique()} seeds: say more settings, until each seed is one run')
+            raise ValueError(f'{side} leaves {len(rows)} runs of {rows.seed.nunique()} seeds: say more settings, '
+                             'until each seed is one run')
         numbers = rows.set_index('seed')[metric].astype(float)
         lost += int((~np.isfinite(numbers)).sum())
         sides.append(numbers[np.isfinite(numbers)].sort_index())
@@ -71,10 +74,13 @@ def points_of(settings, # {name: value or list of values}, or a list of such dic
     dicts = [settings] if isinstance(settings, dict) else list(settings)
     spread = [{k: list(v) if isinstance(v, (list, tuple)) else [v] for k, v in d.items()} for d in dicts]
     found = [dict(zip(d, values)) for d in spread for values in itertools.product(*d.values())]
-    if any(set(p) != set(found[0]) for p in found): raise ValueError('the parts of a grid have different settings: name all of them in each part')
+    if any(set(p) != set(found[0]) for p in found):
+        raise ValueError('the parts of a grid have different settings: name all of them in each part')
     for p in found:
         for k, v in p.items():
-            if not isinstance(v, (str, int, float, bool)): raise ValueError(f'the setting {k!r} is {v!r}: give text or numbers, and let the run make things of them')
+            if not isinstance(v, (str, int, float, bool)):
+                raise ValueError(f'the setting {k!r} is {v!r}: give text or numbers, and let the run make things of '
+                                 'them')
     order = list(found[0]) if found else []
     return list({key_of(p): {k: p[k] for k in order} for p in found}.values())
 
@@ -131,7 +137,8 @@ def verdict(words: list[str], # of `judge`, one for each contrast and condition
            ) -> str: # one of `VERDICTS`
     "All conditions of a claim in one word or three."
     words = list(words)
-    if wrong := set(words) - {'holds', 'not seen', 'reversed', 'open'}: raise ValueError(f'{sorted(wrong)}: no verdict on one contrast')
+    if wrong := set(words) - {'holds', 'not seen', 'reversed', 'open'}:
+        raise ValueError(f'{sorted(wrong)}: no verdict on one contrast')
     if not words or 'open' in words: return 'open'
     if set(words) == {'holds'}: return 'holds'
     return 'holds with conditions' if 'holds' in words else 'reversed' if 'reversed' in words else 'not seen'

@@ -51,10 +51,13 @@ def epsilon_penalty(weight: float = 10., # lambda
 # %% ../../nbs/studies/02_wgan_gp.ipynb #142ff882
 GAMES = dict( # objective, BatchNorm in D, spectral norm in D, penalty (made with its weight), clipped, D steps, G steps
     gan=(non_saturating, True, False, None, False, 1, 1), plain=(non_saturating, False, False, None, False, 1, 1),
-    dragan=(non_saturating, False, False, dragan, False, 1, 1), spectral=(non_saturating, False, True, None, False, 1, 1),
+    dragan=(non_saturating, False, False, dragan, False, 1, 1),
+             spectral=(non_saturating, False, True, None, False, 1, 1),
     wgan=(wasserstein, False, False, None, True, 3, 1), wgan_1to5=(wasserstein, False, False, None, True, 1, 5),
-    wgan_gp=(wasserstein, False, False, gradient_penalty, False, 3, 1), batchnorm=(wasserstein, True, False, gradient_penalty, False, 3, 1),
-    one_axis=(wasserstein, False, False, axis_penalty, False, 3, 1), one_epsilon=(wasserstein, False, False, epsilon_penalty, False, 3, 1))
+    wgan_gp=(wasserstein, False, False, gradient_penalty, False, 3, 1),
+             batchnorm=(wasserstein, True, False, gradient_penalty, False, 3, 1),
+    one_axis=(wasserstein, False, False, axis_penalty, False, 3, 1),
+             one_epsilon=(wasserstein, False, False, epsilon_penalty, False, 3, 1))
 LOOKS = dict(faces=8, ring=16) # at a run, equally far apart
 STD = .2 # of each dot of the ring
 
@@ -65,7 +68,9 @@ def make_game(world: str, # 'faces' or 'ring'
     "The nets and the rules of one game."
     objective, norm, spectral, penalty, clipped, *_ = GAMES[game]
     faces, size, width = world == 'faces', at_scale(16, 16, 64), at_scale(4, 8, 64)
-    if faces: nets = DCGANGenerator(size, width, 64), DCGANDiscriminator(size, width, norm=nn.BatchNorm2d if norm else None, spectral=spectral)
+    if faces:
+        nets = DCGANGenerator(size, width, 64), DCGANDiscriminator(size, width, norm=nn.BatchNorm2d if norm else None,
+                                                                   spectral=spectral)
     else: nets = ToyGenerator(nz=16, width=64), ToyDiscriminator(width=64, spectral=spectral)
     return GAN(*nets, objective, penalty and penalty(10. if faces else 1.), (.01 if faces else .1) if clipped else None)
 
@@ -98,12 +103,14 @@ def look(world: str, # 'faces' or 'ring'
     if world == 'ring':
         far, mode = torch.cdist(draw(game, 1000, seed=0, bs=1000), torch.as_tensor(mode_centres(ring)).float()).min(1)
         share = torch.bincount(mode[far <= 3 * STD], minlength=8) / 1000
-        return dict(error=1 - share.clamp(max=1 / 8).sum().item(), bad=1 - share.sum().item(), reached=(share > 0).float().mean().item())
+        return dict(error=1 - share.clamp(max=1 / 8).sum().item(), bad=1 - share.sum().item(),
+                    reached=(share > 0).float().mean().item())
     world = small_world('faces', at_scale(16, 16, 64))
     real, seen = _known(world.x.shape[-1])
     ours = world.judge.features(draw(game, len(world.test_x), seed=0))
     distance = max(kernel_distance(ours, real), 0.)
-    return dict(error=distance / (1 + distance), bad=(torch.cdist(ours, seen).amin(1) > world.radius).float().mean().item(),
+    return dict(error=distance / (1 + distance), bad=(torch.cdist(ours,
+                                                                  seen).amin(1) > world.radius).float().mean().item(),
                 reached=(torch.cdist(real, ours).amin(1) <= world.radius).float().mean().item())
 
 
@@ -119,7 +126,8 @@ def train_game(seed: int, # of weights, noise, order, and of the ring's points
     torch.manual_seed(seed)
     players, looks, rounds = make_game(world, game), [], rounds_of(world, game)
     def watch(i, said): looks.append(look(world, players))
-    said = play_bout(players, x, rounds=rounds, schedule=DG(*GAMES[game][5:]), lr=lr, bs=bs, seed=seed, watch=watch, every=rounds // LOOKS[world])
+    said = play_bout(players, x, rounds=rounds, schedule=DG(*GAMES[game][5:]), lr=lr, bs=bs, seed=seed, watch=watch,
+                     every=rounds // LOOKS[world])
     return players, looks, said
 
 
@@ -143,8 +151,10 @@ def play_penalty(seed: int, # of all that is random
     g, rank = told(said, 'generator', 'adversarial'), told(said, 'discriminator', 'rank')
     n, errors = max(len(g) // 4, 1), torch.tensor([x['error'] for x in looks])
     rise = g[-n:].mean() - g[n:2 * n].mean() if len(g) > n else 0.
-    return dict(**course(errors), bad=late('bad'), reached=late('reached'), rank=rank[-len(rank) // 4:].mean(), g_rise=rise,
-                images=len(rank) * (at_scale(16, 32, 64) if world == 'faces' else 256), **{f'error_{i + 1}': e for i, e in enumerate(errors)})
+    return dict(**course(errors), bad=late('bad'), reached=late('reached'), rank=rank[-len(rank) // 4:].mean(),
+                g_rise=rise,
+                images=len(rank) * (at_scale(16, 32, 64) if world == 'faces' else 256),
+                **{f'error_{i + 1}': e for i, e in enumerate(errors)})
 
 # %% ../../nbs/studies/02_wgan_gp.ipynb #506e32d8
 def _less(metric, a, b, least, more=False, a_lr=None, b_lr=None, **within):
@@ -163,28 +173,37 @@ wgan_gp = Study('wgan_gp', 'what keeps a discriminator in bounds, and what that 
     worst=dict(error=1., whole=1., bad=1., reached=0., fall=1., setback=1., steady=-1.),
     claims=(
         Claim(5, 'R0', 'WGAN-GP makes fewer bad faces than the original GAN',
-              (_less('bad', 'wgan_gp', 'gan', .05, **_FACES), _less('bad', 'wgan_gp', 'gan', .05, a_lr=1e-3, b_lr=3e-4, world='faces')),
+              (_less('bad', 'wgan_gp', 'gan', .05, **_FACES),
+               _less('bad', 'wgan_gp', 'gan', .05, a_lr=1e-3, b_lr=3e-4, world='faces')),
               'a run of the reports\' length, 50,000 rounds at 64 pixels'),
         Claim(6, 'R0', 'the original GAN blows up when trained too long; WGAN-GP does not',
-              (_less('fall', 'gan', 'wgan_gp', .1, True, **_FACES), _less('fall', 'plain', 'wgan_gp', .1, True, **_RING)),
+              (_less('fall', 'gan', 'wgan_gp', .1, True, **_FACES),
+               _less('fall', 'plain', 'wgan_gp', .1, True, **_RING)),
               'a run so long that the discriminator knows its pictures by heart'),
         Claim(9, 'R0', 'with the gradient penalty quality rises steadily',
-              (_less('steady', 'wgan_gp', 'gan', .2, True, **_FACES), _less('steady', 'wgan_gp', 'plain', .2, True, **_RING),
+              (_less('steady', 'wgan_gp', 'gan', .2, True, **_FACES),
+               _less('steady', 'wgan_gp', 'plain', .2, True, **_RING),
                _less('setback', 'wgan_gp', 'gan', .1, **_FACES), _less('setback', 'wgan_gp', 'plain', .1, **_RING)),
               'a weighted average of G\'s weights, under which every curve is steadier'),
         Claim(19, 'R2', 'DRAGAN stabilises training',
               (_less('setback', 'dragan', 'plain', .1, **_RING), _less('error', 'dragan', 'plain', .1, **_RING),
                _less('setback', 'dragan', 'plain', .1, **_ONE), _less('error', 'dragan', 'plain', .1, **_ONE)),
               'R2\'s own game: residual nets at 96 pixels with two heads'),
-        Claim(22, 'R2', 'spectral norm is more stable than DRAGAN and WGAN; no collapse at 500 epochs; G loss rises slowly',
-              tuple(_less(metric, 'spectral', other, .1, metric == 'reached', **where) for metric in ('setback', 'reached')
-                    for other, where in (('dragan', _RING), ('wgan', _RING), ('dragan', _ONE), ('wgan', dict(a_lr=3e-4, b_lr=1e-3, world='faces'))))
-              + tuple(_less('g_rise', 'spectral', other, .1, **where) for other in ('plain', 'dragan') for where in (_RING, _ONE)),
+        Claim(22, 'R2', 'spectral norm is more stable than DRAGAN and WGAN; no collapse at 500 epochs; G loss rises '
+                        'slowly',
+              tuple(_less(metric, 'spectral', other, .1, metric == 'reached', **where)
+                    for metric in ('setback', 'reached')
+                    for other, where in (('dragan', _RING), ('wgan', _RING), ('dragan', _ONE),
+                                         ('wgan', dict(a_lr=3e-4, b_lr=1e-3, world='faces'))))
+              + tuple(_less('g_rise', 'spectral', other, .1, **where) for other in ('plain', 'dragan')
+                      for where in (_RING, _ONE)),
               'spectral norm added to DRAGAN, as R2 has it, instead of in its place'),
         Claim(24, 'R3', 'WGAN at D:G 0.2 collapses and converges slowly',
-              (_less('reached', 'wgan_1to5', 'wgan', .05, **_FAST), _less('error', 'wgan_1to5', 'wgan', .1, True, **_FAST)),
+              (_less('reached', 'wgan_1to5', 'wgan', .05, **_FAST),
+               _less('error', 'wgan_1to5', 'wgan', .1, True, **_FAST)),
               'another clipping constant or rate'),
         Claim(25, 'R3', 'WGAN-GP\'s curves are better than WGAN\'s',
-              tuple(_less(metric, 'wgan_gp', 'wgan', .1, **where) for metric in ('error', 'whole') for where in (_RING, _FAST)),
+              tuple(_less(metric, 'wgan_gp', 'wgan', .1, **where) for metric in ('error', 'whole')
+                    for where in (_RING, _FAST)),
               'a clipping constant tuned to the net'),
     ))

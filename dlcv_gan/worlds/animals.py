@@ -26,7 +26,8 @@ _HOMES = {None: (1/3, 2/3), 0: (.2, .8), 1: (.6, .8)} # up to where a uniform me
 def animal_factors(n: int, # pictures
                    seed: int = 0, # together with a picture's number it decides everything random about it
                    start: int = 0, # number of the first picture
-                   home: int | None = None, # 0: mostly meadows, where horses live; 1: mostly savannas; all places alike where not given
+                   # 0: mostly meadows, where horses live; 1: mostly savannas; all places alike where not given
+                   home: int | None = None,
                   ) -> dict[str, np.ndarray]: # name -> (n,) or, with one column for each of two animals, (n, 2); in [0, 1] or [-1, 1], `action` and `place` as indices
     "Everything that varies from picture to picture but the coat's kind: what `draw_animals` draws with the same arguments."
     if home not in _HOMES: raise ValueError(f'home is {home!r}; give 0 (mostly meadows), 1 (mostly savannas) or None')
@@ -35,11 +36,14 @@ def animal_factors(n: int, # pictures
     column = iter(np.moveaxis(own, 2, 0))
     def both(low=0., high=1.): return low + (high - low)*next(column)
     def one(low=0., high=1.): return low + (high - low)*next(shared)
-    f = dict(action=np.searchsorted((.24, .52, .76, .90), both(), 'right'), faces_left=both() < .5, distance=both(), across=both(-1, 1), step=both(),
-             stride=both(), neck=both(-1, 1), nod=both(-1, 1), build=both(-1, 1), tail=both(-1, 1), coat=both(), tone=both(-1, 1), mane=both(), socks=both(),
+    f = dict(action=np.searchsorted((.24, .52, .76, .90), both(), 'right'), faces_left=both() < .5, distance=both(),
+             across=both(-1, 1), step=both(),
+             stride=both(), neck=both(-1, 1), nod=both(-1, 1), build=both(-1, 1), tail=both(-1, 1), coat=both(),
+             tone=both(-1, 1), mane=both(), socks=both(),
              blaze=both(), wobble=both(), stripes=both(-1, 1), ears=both(-1, 1))
     f['action'][:, 1] %= 3 # the second animal is never a head alone
-    f |= dict(company=one() < .30, place=np.searchsorted(_HOMES[home], one(), 'right'), ground=one(-1, 1), camera=one(-1, 1), light=one(-1, 1), hour=one(),
+    f |= dict(company=one() < .30, place=np.searchsorted(_HOMES[home], one(), 'right'), ground=one(-1, 1),
+              camera=one(-1, 1), light=one(-1, 1), hour=one(),
               clouds=one(), hills=one(), trees=one(), dry=one(), grain=one())
     return f
 
@@ -79,7 +83,8 @@ def _skeleton(f):
     for k, (hind, far, offset) in enumerate(((1, 1, .5), (0, 1, .75), (1, 0, 0.), (0, 0, .25))):
         spread = (.06 if far else -.04)*(1 if hind else -1) + .05*sin(6.28*(f.step + .37*k))
         s.legs.append(_leg(hind, (f.step + offset) % 1, walking, f.stride, spread, far))
-    low = dict(zip(ACTIONS, (.72, .62, -.93, 1.05, .85)))[action] + f.neck*(.06 if action == 'graze' else .13) # the neck's slope, radians up from level
+    # the neck's slope, radians up from level
+    low = dict(zip(ACTIONS, (.72, .62, -.93, 1.05, .85)))[action] + f.neck*(.06 if action == 'graze' else .13)
     bend = -.10 if action == 'graze' else .26
     a, s.neck = low - bend, [(.33, -.785) if action != 'graze' else (.33, -.73)]
     for length in (.22, .22, .15):
@@ -89,7 +94,8 @@ def _skeleton(f):
     down = dict(zip(ACTIONS, (-.80, -.75, -1.25, -.35, -.70)))[action] + .16*f.nod
     if action == 'graze': down = min(down, -1.15)
     x, y = s.neck[-1]
-    s.hx, s.hy, s.head_x, s.head_y = cos(down), -sin(down), x - .01, y + .005 # the head's axis, from the poll to the muzzle
+    # the head's axis, from the poll to the muzzle
+    s.hx, s.hy, s.head_x, s.head_y = cos(down), -sin(down), x - .01, y + .005
     if action == 'graze': # the muzzle reaches the grass, whatever the neck said
         drop = -.045 - (s.head_y + .40*s.hy)
         s.neck = [(x, y + drop*t) for (x, y), t in zip(s.neck, (0, .25, .65, 1))]
@@ -196,8 +202,11 @@ def _lit(d, round_, pixel, light):
     lx, ly, lz = light
     return np.clip(gx*k*lx + gy*k*ly + nz*lz, 0, 1)
 
-_COATS = np.float32([(122, 70, 38), (150, 84, 44), (96, 54, 32), (168, 92, 44), (182, 104, 52), (52, 44, 42), (172, 166, 160), (198, 152, 92)])/255 # bay x 3, chestnut x 2, black, grey, palomino
-_MANES = np.float32([(30, 24, 22), (34, 26, 22), (28, 22, 20), (140, 70, 34), (204, 160, 104), (26, 23, 24), (96, 92, 92), (232, 214, 176)])/255
+# bay x 3, chestnut x 2, black, grey, palomino
+_COATS = np.float32([(122, 70, 38), (150, 84, 44), (96, 54, 32), (168, 92, 44), (182, 104, 52), (52, 44, 42),
+                     (172, 166, 160), (198, 152, 92)])/255
+_MANES = np.float32([(30, 24, 22), (34, 26, 22), (28, 22, 20), (140, 70, 34), (204, 160, 104), (26, 23, 24),
+                     (96, 92, 92), (232, 214, 176)])/255
 _BAY = (1, 1, 1, 0, 0, 0, .5, 0) # dark points: legs and muzzle as the mane
 _WHITE, _DARK = np.float32((.95, .93, .885)), np.float32((.085, .075, .075))
 
@@ -215,13 +224,16 @@ def _coat(x, y, f, zebra, weights, phases, hu, lower):
         return _WHITE[:, None, None] + np.maximum(black, nose)[:, None]*(_DARK - _WHITE)[:, None, None]
     k = min(int(f.coat*8), 7)
     coat, mane = _COATS[k]*(1 + .16*f.tone), _MANES[k]
-    patches = 1 + .05*np.sin(9*x + 5*y + 6.28*f.wobble)*np.sin(7*y - 4*x) - .10*smoothstep((y + .70)/.25)*(weights[0]/total)
+    patches = 1 + .05*np.sin(9*x + 5*y + 6.28*f.wobble)*np.sin(7*y - 4
+                                                               *x) - .10*smoothstep((y + .70)/.25)*(weights[0]/total)
     if k == 6: patches = patches + .06*np.sin(31*x + 3*np.sin(23*y))*np.sin(29*y + 3*np.sin(19*x)) # dapples
     colour = coat[:, None, None]*patches[:, None]
     nose = (weights[2]/total)*smoothstep((hu - .25)/.14)
     points = np.maximum(_BAY[k]*lower, nose*(.35 + .5*_BAY[k]))[:, None]
     colour = colour + points*((.45*coat + .75*mane*.7)[:, None, None]*np.float32(.75) - colour)
-    if f.socks > .70: colour = colour + smoothstep((y + .17 + .1*(f.socks - .7))/.02)[:, None]*(np.float32((.88, .86, .82))[:, None, None] - colour)
+    if f.socks > .70:
+        colour = colour + smoothstep((y + .17 + .1*(f.socks - .7))/.02)[:,
+                                                                        None]*(np.float32((.88, .86, .82))[:, None, None] - colour)
     return colour
 
 # %% ../../nbs/worlds/animals.ipynb #0f6dc4ed
@@ -231,7 +243,8 @@ def _animal(c, mask, px, py, f, zebra, scale, gx, gy, light, pixel):
     xs, ys = [p[0] for p in points] + [-.75], [p[1] for p in points] + [-1.02]
     left, right = sorted((gx + flip*scale*(min(xs) - .16), gx + flip*scale*(max(xs) + .16)))
     size_y, size_x = px.shape[1], px.shape[2]
-    rows = slice(max(int((gy + scale*(min(ys) - .22) + 1)/2*size_y), 0), max(min(int((gy + scale*.06 + 1)/2*size_y) + 2, size_y), 0))
+    rows = slice(max(int((gy + scale*(min(ys) - .22) + 1)/2*size_y), 0),
+                 max(min(int((gy + scale*.06 + 1)/2*size_y) + 2, size_y), 0))
     columns = slice(max(int((left + 1)/2*size_x), 0), max(min(int((right + 1)/2*size_x) + 2, size_x), 0))
     if rows.stop - rows.start < 3 or columns.stop - columns.start < 3: return
     c, mask, px, py = (a[..., rows, columns] for a in (c, mask, px, py))
@@ -241,15 +254,21 @@ def _animal(c, mask, px, py, f, zebra, scale, gx, gy, light, pixel):
     k = min(int(f.coat*8), 7)
     mane = _MANES[k]*(1 + .1*f.tone)
     def near(points, r): # the part of the window within r of these points
-        us, vs = ([(g + k*scale*p[j] + 1)/2*e for p in points] for j, g, k, e in ((0, gx, flip, size_x), (1, gy, 1, size_y)))
+        us, vs = ([(g + k*scale*p[j] + 1)/2*e for p in points]
+                  for j, g, k, e in ((0, gx, flip, size_x), (1, gy, 1, size_y)))
         r = r*scale/2
         return tuple(slice(*(min(max(int(v) - o, 0), e) for v in (min(q) - r*z, max(q) + r*z + 2)))
-                     for q, z, o, e in ((vs, size_y, rows.start, rows.stop - rows.start), (us, size_x, columns.start, columns.stop - columns.start)))
+                     for q, z, o, e in ((vs, size_y, rows.start, rows.stop - rows.start),
+                                        (us, size_x, columns.start, columns.stop - columns.start)))
     everywhere = (slice(None), slice(None))
-    def lay(d, colour, lightness, at=everywhere, seen=True): # what is not seen counts in the mask all the same: both coats share it
+    # what is not seen counts in the mask all the same: both coats share it
+    def lay(d, colour, lightness, at=everywhere, seen=True):
         cover, part = coverage(d, pixel), mask[(..., *at)]
         np.maximum(part, cover, out=part)
-        if seen: paint(c[(..., *at)], cover, np.asarray(colour, np.float32).reshape(1, 3, *(np.shape(colour)[2:] or (1, 1)))*lightness[:, None])
+        if seen:
+            paint(c[(..., *at)], cover, np.asarray(colour, np.float32).reshape(1, 3,
+                                                                               *(np.shape(colour)[2:]
+                                                                                 or (1, 1)))*lightness[:, None])
         return cover
     tone = lambda lit, low=.46, high=.66: low + high*lit
     hoof_colour = np.float32((.16, .14, .13)) if zebra or k not in (3, 4, 7) else np.float32((.34, .27, .21))
@@ -259,7 +278,8 @@ def _animal(c, mask, px, py, f, zebra, scale, gx, gy, light, pixel):
         lx, ly = x[(..., *at)], y[(..., *at)]
         if min(lx.shape[1:]) < 2: continue
         d, hoof = _leg_shape(lx, ly, leg, hind, f.build)
-        colour = _coat(lx, ly, f, zebra, (0., 0., 0., 1., 0.), (0., 0., 0., (ly + .64)/_LEG + .4, 0.), lx, smoothstep((ly + .50)/.18))
+        colour = _coat(lx, ly, f, zebra, (0., 0., 0., 1., 0.), (0., 0., 0., (ly + .64)/_LEG + .4, 0.), lx,
+                       smoothstep((ly + .50)/.18))
         lay(d, colour, tone(bulge(d, .045), .30, .36)*(1 - .25*smoothstep((-.45 - ly)/.15)), at)
         lay(hoof, hoof_colour, tone(bulge(hoof, .04), .35, .35), at)
     swing = .05*f.tail
@@ -304,7 +324,9 @@ def _animal(c, mask, px, py, f, zebra, scale, gx, gy, light, pixel):
         leaf = soft_union(leaf, _cone(eu, ev, middle, tip, .031, .006)[0], .02)
         cover = lay(leaf, _WHITE if zebra else _COATS[k]*(1 + .16*f.tone), dim*tone(bulge(leaf, .03), .55, .5), at)
         shade(c[(..., *at)], cover*coverage(leaf + .013, pixel, .012)*.75, (.42, .36, .34))
-        if zebra: paint(c[(..., *at)], cover*np.maximum(smoothstep((t - .70)/.1), .8*smoothstep(1 - np.abs(t - .25)/.14)), _DARK*dim)
+        if zebra:
+            paint(c[(..., *at)], cover*np.maximum(smoothstep((t - .70)/.1), .8*smoothstep(1 - np.abs(t - .25)/.14)),
+                  _DARK*dim)
     ear(.030, .05 + .03*f.ears, .70)
     hooves, flesh = [], []
     for hind, leg in ((0, s.legs[3]), (1, s.legs[2])):
@@ -332,11 +354,14 @@ def _animal(c, mask, px, py, f, zebra, scale, gx, gy, light, pixel):
     jaw = np.abs(np.hypot(hu - .10, hv + .030) - .082)
     shade(c, cover*.55*np.maximum(1 - jaw/.016, 0)*smoothstep((.03 - hv)/.04)*(hu < .22)*(np.abs(hv) < .14), deep)
     for at, hoof in hooves: lay(hoof, hoof_colour, tone(bulge(hoof, .04), .5, .6), at)
-    at = near([*line, (line[0][0], line[0][1] + .28), (line[-1][0], line[-1][1] + .28), (s.head_x + .19*s.hx, s.head_y + .19*s.hy)], .12)
-    if min(x[(..., *at)].shape[1:]) > 1: _locks(lay, at, *(v[(..., *at)] for v in (x, y, hu, hv)), line, f, mane, strands, not zebra)
+    at = near([*line, (line[0][0], line[0][1] + .28), (line[-1][0], line[-1][1] + .28),
+               (s.head_x + .19*s.hx, s.head_y + .19*s.hy)], .12)
+    if min(x[(..., *at)].shape[1:]) > 1:
+        _locks(lay, at, *(v[(..., *at)] for v in (x, y, hu, hv)), line, f, mane, strands, not zebra)
     ear(-.005, .02*f.ears, 1.)
     at = near([(s.head_x, s.head_y), (s.head_x + .4*s.hx, s.head_y + .4*s.hy)], .13)
-    if min(x[(..., *at)].shape[1:]) > 1: _face(c[(..., *at)], *(v[(..., *at)] for v in (hu, hv)), f, zebra, cover[(..., *at)], pixel)
+    if min(x[(..., *at)].shape[1:]) > 1:
+        _face(c[(..., *at)], *(v[(..., *at)] for v in (hu, hv)), f, zebra, cover[(..., *at)], pixel)
 
 def _locks(lay, at, x, y, hu, hv, line, f, mane, strands, seen):
     "A falling mane: locks from the crest, pulled down."
@@ -355,7 +380,9 @@ def _locks(lay, at, x, y, hu, hv, line, f, mane, strands, seen):
 def _face(c, hu, hv, f, zebra, cover, pixel):
     "Eye, nostril, mouth, and a horse's blaze."
     if not zebra and f.blaze > .62:
-        white = smoothstep(.5 - (np.abs(hv - .062 - .02*(f.blaze - .8)) - .016)/.012)*smoothstep((hu - .07)/.03)*smoothstep((.34 - hu)/.03)
+        white = smoothstep(.5 - (np.abs(hv - .062 - .02
+                                        *(f.blaze - .8)) - .016)/.012)*smoothstep((hu
+                                                                                   - .07)/.03)*smoothstep((.34 - hu)/.03)
         paint(c, cover*.85*white, (.90, .88, .84))
     shade(c, cover*.6*glow(hu, hv, .118, .040, .042, .030), (.50, .44, .42))
     if zebra: paint(c, cover*.8*glow(hu, hv, .120, .042, .050, .036), _WHITE)
@@ -382,14 +409,19 @@ def _spread(at):
     out[rows, (low + 1) % _LATTICE] += t
     return out
 
-_SKIES = np.float32([[(116, 166, 214), (206, 222, 230)], [(98, 156, 218), (196, 220, 238)], [(128, 172, 208), (228, 220, 200)]])/255 # top, horizon
-_GROUNDS = np.float32([[(196, 168, 100), (160, 126, 66)], [(118, 158, 70), (66, 112, 40)], [(222, 194, 146), (198, 160, 106)]])/255 # far, near
+# top, horizon
+_SKIES = np.float32([[(116, 166, 214), (206, 222, 230)], [(98, 156, 218), (196, 220, 238)],
+                     [(128, 172, 208), (228, 220, 200)]])/255
+# far, near
+_GROUNDS = np.float32([[(196, 168, 100), (160, 126, 66)], [(118, 158, 70), (66, 112, 40)],
+                       [(222, 194, 146), (198, 160, 106)]])/255
 _HILLS = np.float32([(142, 148, 142), (112, 142, 122), (204, 172, 128)])/255
 _LEAVES = np.float32([(92, 104, 52), (52, 92, 40), (108, 112, 62)])/255
 _EVENING = np.float32((1.08, .93, .78))
 
 def _place(c, x, y, f, horizon, pixel):
-    grid = np.random.Generator(np.random.Philox(key=[int(f.grain*2**24), 1])).random((3, _LATTICE, _LATTICE), np.float32)*2 - 1
+    grid = np.random.Generator(np.random.Philox(key=[int(f.grain*2**24),
+                                                     1])).random((3, _LATTICE, _LATTICE), np.float32)*2 - 1
     px, py, p = x[0, 0], y[0, :, 0], f.place
     def noise(k, fx, fy, rows=py): return (_spread(rows*fy + 7.3)@grid[k]@_spread(px*fx + 11.7).T)[None]
     line = lambda k, fx, row: (grid[k, row]@_spread(px*fx + 3.1).T)[None, None]
@@ -401,7 +433,8 @@ def _place(c, x, y, f, horizon, pixel):
     paint(c, .85*smoothstep((cloud - .75 + .9*f.clouds)/.9)*f.clouds**.5*smoothstep((horizon - y)/.25), (.97, .97, .97))
     # hills
     for k, (height, tint) in enumerate(((.30, .55), (.16, .25))):
-        ridge = horizon - f.hills*height*(.55 + .45*(line(k, 1.3 + k, 5) + .35*line(k, 4., 6) + .15*line(k, 11., 7))) - .015
+        ridge = horizon - f.hills*height*(.55 + .45*(line(k, 1.3 + k, 5) + .35*line(k, 4., 6) + .15
+                                                     *line(k, 11., 7))) - .015
         colour = _HILLS[p]*(1 - tint) + low*tint
         paint(c, coverage(ridge - y, pixel)*(y < horizon + .1), colour)
     _trees(c, x, y, f, horizon, grid, pixel)
@@ -423,24 +456,29 @@ def _trees(c, x, y, f, horizon, grid, pixel):
     "Flat acacias on the savanna, round crowns around the meadow, shrubs on the sand."
     leaf, count = _LEAVES[f.place], int(f.trees*(4, 6, 4)[f.place] + .5)
     if f.place == 1 and f.trees > .35: # a wood along the horizon
-        wood = horizon - .05 - .07*f.trees*(1 + .6*(grid[2, 3]@_spread(x[0, 0]*6).T + .5*grid[2, 4]@_spread(x[0, 0]*17).T)[None, None])
+        wood = horizon - .05 - .07*f.trees*(1 + .6*(grid[2, 3]@_spread(x[0, 0]*6).T + .5
+                                                    *grid[2, 4]@_spread(x[0, 0]*17).T)[None, None])
         paint(c, coverage(np.maximum(wood - y, y - horizon - .02), pixel), leaf*.55 + _SKIES[1][1]*.32)
     for i in range(count):
         tx, grow, r1 = (float(v) for v in grid[i % 3, 20 + i, :3])
         tall = (.26, .30, .07)[f.place]*(1 + .45*grow)
         foot = horizon + .01 + .03*abs(r1)
         tx *= 1.05
-        window = (slice(None), slice(max(int((foot - tall*1.4 + 1)/2*y.shape[1]), 0), max(int((foot + .06 + 1)/2*y.shape[1]) + 2, 1)),
-                  slice(max(int((tx - tall*1.3 + 1)/2*x.shape[2]), 0), max(int((tx + tall*1.3 + 1)/2*x.shape[2]) + 2, 1)))
+        window = (slice(None), slice(max(int((foot - tall*1.4 + 1)/2*y.shape[1]), 0),
+                                     max(int((foot + .06 + 1)/2*y.shape[1]) + 2, 1)),
+                  slice(max(int((tx - tall*1.3 + 1)/2*x.shape[2]), 0),
+                        max(int((tx + tall*1.3 + 1)/2*x.shape[2]) + 2, 1)))
         wx, wy, wc = x[window], y[window], c[(slice(None), *window)]
         if not wx.size or min(wx.shape) < 1: continue
         ragged = .10*tall*np.sin(wx*70/tall*.3 + 5*i)*np.sin(wy*80/tall*.3 + i)
         if f.place == 0:
             trunk, _ = _cone(wx, wy, (tx, foot), (tx + .06*r1, foot - .75*tall), .018*tall/.26, .012*tall/.26)
-            crown = np.minimum(ellipse(wx, wy, tx + .05*r1, foot - .88*tall, .62*tall, .17*tall), ellipse(wx, wy, tx - .18*tall, foot - .74*tall, .34*tall, .11*tall))
+            crown = np.minimum(ellipse(wx, wy, tx + .05*r1, foot - .88*tall, .62*tall, .17*tall),
+                               ellipse(wx, wy, tx - .18*tall, foot - .74*tall, .34*tall, .11*tall))
         else:
             trunk, _ = _cone(wx, wy, (tx, foot), (tx, foot - .5*tall), .05*tall, .035*tall)
-            crown = soft_union(ellipse(wx, wy, tx, foot - .66*tall, .34*tall, .34*tall), ellipse(wx, wy, tx + .16*tall*r1, foot - .42*tall, .36*tall, .26*tall), .05)
+            crown = soft_union(ellipse(wx, wy, tx, foot - .66*tall, .34*tall, .34*tall),
+                               ellipse(wx, wy, tx + .16*tall*r1, foot - .42*tall, .36*tall, .26*tall), .05)
         paint(wc, coverage(trunk, pixel), (.30, .24, .18))
         cover = coverage(crown + ragged*.6, pixel)
         top = (foot - .66*tall - wy)/tall
@@ -476,8 +514,11 @@ def _draw(f, zebra, size):
     for animal, k, ax, ay in cast:
         if not alone:
             lean = .25*a.light*k
-            shade(c, .75*glow(x, y, ax - lean*.4 - .05*k*(-1 if animal.faces_left else 1), ay - .01*k, .62*k, .085*k), (.48, .46, .50))
-            for fx in (-.47, .30): shade(c, .55*glow(x, y, ax + (-1 if animal.faces_left else 1)*k*fx, ay - .012*k, .15*k, .035*k), (.45, .42, .44))
+            shade(c, .75*glow(x, y, ax - lean*.4 - .05*k*(-1 if animal.faces_left else 1), ay - .01*k, .62*k, .085*k),
+                  (.48, .46, .50))
+            for fx in (-.47, .30):
+                shade(c, .55*glow(x, y, ax + (-1 if animal.faces_left else 1)*k*fx, ay - .012*k, .15*k, .035*k),
+                      (.45, .42, .44))
         _animal(c, mask, x, y, animal, zebra, k, ax, ay, [float(v) for v in light], pixel)
     c *= (1 + (_EVENING - 1)*max(a.hour - .55, 0)/.45)[:, None, None]*(1 - .10*max(.2 - a.hour, 0)/.2)
     return to_uint8(c)[0], np.ceil(np.minimum(mask[0], 1)*255).astype(np.uint8)
@@ -485,17 +526,22 @@ def _draw(f, zebra, size):
 def draw_animals(n: int, # pictures
                  seed: int = 0, # together with a picture's number it decides everything random about it
                  size: int = 128, # pixels a side, 32 to 512
-                 zebra=0, # 0 horses, 1 zebras, or an array (n,) of both; the same numbers with the other give the true counterparts
+                 # 0 horses, 1 zebras, or an array (n,) of both; the same numbers with the other give the true
+                 # counterparts
+                 zebra=0,
                  start: int = 0, # number of the first picture
                  home: int | None = None, # as in `animal_factors`
-                 factors: dict | None = None, # as from `animal_factors`, perhaps changed; those of (seed, number) where not given
+                 # as from `animal_factors`, perhaps changed; those of (seed, number) where not given
+                 factors: dict | None = None,
                  masks: bool = False, # return where the animals are as well?
                 ) -> np.ndarray: # images (n, size, size, 3) uint8; with `masks` a pair, the other (n, size, size) uint8, 255 on the animal, the same for both coats
     "Draw horses or zebras. Picture i depends on (seed, i) and its coat only."
-    if not isinstance(size, (int, np.integer)) or not 32 <= size <= 512: raise ValueError(f'size is {size!r}; give a whole number of pixels from 32 to 512')
+    if not isinstance(size, (int, np.integer)) or not 32 <= size <= 512:
+        raise ValueError(f'size is {size!r}; give a whole number of pixels from 32 to 512')
     f = animal_factors(n, seed, start, home) | (factors or {})
     coats = np.asarray(zebra)
-    if coats.shape not in ((), (n,)) or not np.isin(coats, (0, 1)).all(): raise ValueError(f'zebra is {zebra!r}; give 0, 1, or one of them for each of {n} pictures')
+    if coats.shape not in ((), (n,)) or not np.isin(coats, (0, 1)).all():
+        raise ValueError(f'zebra is {zebra!r}; give 0, 1, or one of them for each of {n} pictures')
     coats, rows = np.broadcast_to(coats, n), {k: np.asarray(v).tolist() for k, v in f.items()}
     images, where = np.empty((n, size, size, 3), np.uint8), np.empty((n, size, size), np.uint8)
     def picture(i): images[i], where[i] = _draw({k: v[i] for k, v in rows.items()}, bool(coats[i]), size)
@@ -527,6 +573,8 @@ def write_horse2zebra(root: str | Path, # the folder to make, such as 'horse2zeb
         for name, start, n, home, zebra in progress_bar(plan, display=progress, leave=False):
             (folder/name).mkdir(exist_ok=True)
             paths = [folder/name/f'{i:05d}.jpg' for i in range(start, start + n)]
-            write_pictures(paths, lambda k, m: draw_animals(m, seed, size, zebra, start + k, home), step=64, quality=95, subsampling=0)
+            write_pictures(paths, lambda k, m: draw_animals(m, seed, size, zebra, start + k, home), step=64, quality=95,
+                           subsampling=0)
     pictures = sum(n for _, _, n, _, _ in plan)
-    return write_set(root, dict(world='animals', **counts, size=size, seed=seed), 'animals', pictures, pictures*.6*size**2, fill)
+    return write_set(root, dict(world='animals', **counts, size=size, seed=seed), 'animals', pictures,
+                     pictures*.6*size**2, fill)

@@ -36,14 +36,16 @@ def sample_tags(n: int, # faces
                ) -> np.ndarray: # (n, 23) uint8 of 0 and 1: one hair colour and one eye colour a row, columns as in `ANIME_TAGS`
     "Colours of hair and eyes, common and rare ones; face i's depend on (seed, i) only."
     u = picture_numbers(n, _UNIFORMS, seed, start)
-    return _one_hot(np.searchsorted(_HAIR_SHARE[:-1], u[:, 0], 'right'), np.searchsorted(_EYES_SHARE[:-1], u[:, 1], 'right'))
+    return _one_hot(np.searchsorted(_HAIR_SHARE[:-1], u[:, 0], 'right'),
+                    np.searchsorted(_EYES_SHARE[:-1], u[:, 1], 'right'))
 
 # %% ../../nbs/worlds/anime.ipynb #9568a7e2
 def _colours(asked, known, part, n):
     "Indices (n,) of colours asked for by name or number."
     asked = np.asarray(asked)
     if asked.ndim == 0: asked = np.broadcast_to(asked, (n,))
-    if asked.shape != (n,): raise ValueError(f'{part} colours have the shape {asked.shape}; give one, or one a face: ({n},)')
+    if asked.shape != (n,):
+        raise ValueError(f'{part} colours have the shape {asked.shape}; give one, or one a face: ({n},)')
     found = []
     for i, value in enumerate(asked.tolist()):
         if isinstance(value, str):
@@ -69,7 +71,8 @@ def _checked(tags, n, sampled):
     if values.shape == (len(ANIME_TAGS),): values = np.broadcast_to(values, (n, len(ANIME_TAGS)))
     if values.shape != (n, len(ANIME_TAGS)):
         raise ValueError(f'tags have the shape {values.shape}; give ({n}, {len(ANIME_TAGS)}) or a pair (hair, eyes)')
-    for row in np.flatnonzero(((values != 0) & (values != 1)).any(1))[:1]: raise ValueError(f'face {row}: tags are 0 or 1')
+    for row in np.flatnonzero(((values != 0) & (values != 1)).any(1))[:1]:
+        raise ValueError(f'face {row}: tags are 0 or 1')
     for part, some in (('hair', values[:, :len(HAIR)]), ('eyes', values[:, len(HAIR):])):
         for row in np.flatnonzero(some.sum(1) != 1)[:1]:
             raise ValueError(f'face {row}: {some[row].sum()} colours of {part}; set exactly one')
@@ -104,14 +107,16 @@ def anime_factors(n: int, # faces
         tilt=hill(), yaw=hill(), zoom=hill(), right=hill(), down=hill(),
         ornament=kind(none=42, bow=16, clip=13, cat_ears=10, headband=9, flower=10),
         ornament_colour=flat(), ornament_side=flat(-1, 1),
-        glasses=true(.1), frame=flat(), collar=kind(sailor=35, shirt=30, round=20, dress=15), cloth=flat(), cloth2=flat(),
+        glasses=true(.1), frame=flat(), collar=kind(sailor=35, shirt=30, round=20, dress=15), cloth=flat(),
+        cloth2=flat(),
         ground=kind(plain=28, white=14, gradient=30, stripes=9, dots=9, soft=10),
         ground_colour=flat(), ground_colour2=flat(), ground_angle=flat(),
         ground_tone=flat())
 
 # %% ../../nbs/worlds/anime.ipynb #962e77ec
 _HAIR_RGB = np.float32([(242, 126, 36), (240, 241, 247), (104, 218, 222), (146, 147, 156), (74, 170, 84), (200, 34, 42),
-                        (142, 84, 200), (250, 158, 198), (56, 96, 214), (50, 46, 60), (122, 74, 44), (250, 218, 112)])/255
+                        (142, 84, 200), (250, 158, 198), (56, 96, 214), (50, 46, 60), (122, 74, 44),
+                        (250, 218, 112)])/255
 _EYES_RGB = np.float32([(148, 150, 160), (46, 43, 52), (248, 134, 22), (255, 122, 188), (250, 218, 40), (56, 218, 226),
                         (150, 74, 214), (52, 180, 74), (132, 78, 38), (222, 28, 40), (44, 98, 236)])/255
 _SKINS = np.float32([(255, 238, 228), (255, 230, 214), (253, 224, 204), (250, 214, 190), (226, 174, 138)])/255
@@ -240,7 +245,8 @@ def _tails(c, x, y, m, pixel):
     ax, one, two = np.abs(x), m.style_ponytail, m.style_twintails
     down = y + .50*two + .82*one
     reach = np.maximum(down, 0)
-    bend = .58*two + .36*one + (.27 + .20*one)*(1 - 1/(1 + 3.2*reach*reach))*(1 + m.flare) + m.curl*np.sin(7*y + m.phase)
+    bend = .58*two + .36*one + (.27 + .20*one)*(1 - 1/(1 + 3.2*reach*reach))*(1
+                                                                              + m.flare) + m.curl*np.sin(7*y + m.phase)
     girth = .185*np.sqrt(np.minimum(reach*4, 1))*(1 - .45*np.maximum(reach - .5, 0))
     t = (ax - bend)/np.maximum(girth, .03)
     tip, weight = _tips(t, m, 1.4)
@@ -305,7 +311,8 @@ def _head(c, x, y, m, pixel):
     turned = x - .5*m.yaw*smoothstep((y + .1)*1.6)
     fall = np.clip((y - .08)/(m.chin - .08), 0, 1.4)
     half = m.width*(1 - .05*fall - fall*fall*(.35 + .60*fall))
-    shape = np.where(y < .08, ellipse(x, np.minimum(y - .08, 0), 0, 0, m.width, .72), _level(np.abs(turned) - half, pixel))
+    shape = np.where(y < .08, ellipse(x, np.minimum(y - .08, 0), 0, 0, m.width, .72),
+                     _level(np.abs(turned) - half, pixel))
     ear = ellipse(np.abs(x), y, m.width + .015, .14, .060, .105)
     paint(c, coverage(ear, pixel), m.skin_dark)
     _ink(c, ear, pixel, .8, m.skin_ink)
@@ -378,7 +385,8 @@ def _eyes(c, fx, y, cover, m, pixel):
     # lashes: heavy above and outwards, a thread below
     thick = (.022 + .012*m.lash)*(.30 + 1.1*smoothstep(.5*q + .55))
     over = np.maximum(np.abs(_level(e - high, pixel) + .4*thick) - thick, sides - .004)
-    wing = capsule(u, e, m.eye_w*.80, -m.eye_top*.52, m.eye_w*1.14 + .015, -m.eye_top*(.30 + .35*m.lash), .014 + .007*m.lash)
+    wing = capsule(u, e, m.eye_w*.80, -m.eye_top*.52, m.eye_w*1.14 + .015, -m.eye_top*(.30 + .35*m.lash),
+                   .014 + .007*m.lash)
     paint(c, cover*coverage(np.minimum(over, wing), pixel), ink)
     outer = np.maximum(np.abs(_level(e - deep, pixel)) - .009, np.maximum(sides, -.25*m.eye_w - u*1.0))
     paint(c, cover*.75*coverage(outer, pixel), ink + np.float32((.16, .08, .08)))
@@ -413,11 +421,13 @@ def _hair_front(c, x, fx, y, cover, m, pixel):
             + m.bangs_points*(-.17 + (.10 + .22*weight)*m.depth*tip)
             + m.bangs_parted*(-.50 + 1.15*from_part*(1.2 - .5*from_part) + .12*weight*tip)
             + m.bangs_swept*(-.13 - .38*sx + .5*sx*sx + (.05 + .16*weight)*m.depth*tip)
-            + m.bangs_between*(-.20 + .10*weight*tip + .36*m.depth*np.maximum(1 - np.abs(fx - .02*s)/.085, 0) + .6*fx*fx))
+            + m.bangs_between*(-.20 + .10*weight*tip + .36*m.depth*np.maximum(1 - np.abs(fx - .02*s)/.085, 0) + .6*fx
+                               *fx))
     edge = soft_union(edge, .04 + .5*m.bangs_between*(np.abs(fx) < .1), np.full(len(c), .12)) # the eyes stay free
     edge = edge + .34*smoothstep((ax - .37)/.13) # hair over the temples
     bangs = _level(y - edge, pixel)
-    front = np.maximum(ellipse(x, np.minimum(y + .05, 0), 0, 0, m.cap, m.top) - m.fluff*tip*smoothstep((y + .62)/.4), bangs)
+    front = np.maximum(ellipse(x, np.minimum(y + .05, 0), 0, 0, m.cap, m.top) - m.fluff*tip*smoothstep((y + .62)/.4),
+                       bangs)
     # side locks
     sway = m.curl*1.3*np.sin(8*y + m.phase)
     centre = m.cap - .085 - .04*np.maximum(y - .1, 0) + .05*smoothstep((y - m.lock_end + .3)/.3) + sway
@@ -470,7 +480,8 @@ def _ties(c, x, y, m, pixel):
     two, one = ellipse(np.abs(x), y, .575, -.46, .07, .10), ellipse(x*m.side, y, .375, -.64, .10, .065)
     _put(c, np.where(m.style_twintails > 0, two, one), pixel, m)
 
-def _headband(c, x, y, m, pixel): _put(c, np.maximum(np.abs(y + .575 - .55*x*x) - .032, np.abs(x) - m.cap*.80), pixel, m)
+def _headband(c, x, y, m, pixel):
+    _put(c, np.maximum(np.abs(y + .575 - .55*x*x) - .032, np.abs(x) - m.cap*.80), pixel, m)
 
 def _bow(c, x, y, m, pixel):
     u, v = x*m.trim_side - .36, y + .56
@@ -545,7 +556,8 @@ def draw_anime(n: int, # faces
 
 # %% ../../nbs/worlds/anime.ipynb #dbe7e087
 _DROPPED, _WRONG = .39, .02 # share of the lines that the rule drops; share of wrong ones among the others
-_FAULTS = {'no hair': .28, 'no eyes': .18, 'two hair colours': .24, 'two eye colours': .16, 'another word for hair': .14}
+_FAULTS = {'no hair': .28, 'no eyes': .18, 'two hair colours': .24, 'two eye colours': .16,
+           'another word for hair': .14}
 
 def _pen(seed, i, page=1):
     "Random numbers for what is written about face i: the drawing's key, another counter."
@@ -560,10 +572,12 @@ def _seen(f, i, pen):
                  bow=['ribbon', 'hair bow'], clip=['hairclip'], cat_ears=['animal ears', 'cat ears'],
                  headband=['hairband'], flower=['hair flower'])
     found = [w for part in ('style', 'mouth', 'ornament') for w in words.get(str(f[part][i]), [])]
-    found += [w for w, on in (('glasses', f['glasses'][i]), ('ahoge', f['ahoge'][i]), ('blush', f['blush'][i] > .6)) if on]
+    found += [w for w, on in (('glasses', f['glasses'][i]), ('ahoge', f['ahoge'][i]), ('blush', f['blush'][i] > .6))
+              if on]
     found += ['solo', '1girl', 'face', 'highres', 'white background' if f['ground'][i] == 'white' else 'game cg']
     found = [w for w in found if pen.random() < .7]
-    rare = {'11eyes': .03, 'bicolored eyes': .03, 'chapter 2: summer': .04, 'hello, world': .04, 'heart, broken: the game': .02}
+    rare = {'11eyes': .03, 'bicolored eyes': .03, 'chapter 2: summer': .04, 'hello, world': .04,
+            'heart, broken: the game': .02}
     return found + [w for w, share in rare.items() if pen.random() < share]
 
 def _tags_of(hair, eyes, f, i, pen):
@@ -602,20 +616,23 @@ def write_anime(root: str | Path, # the folder to make, such as 'anime'
                ) -> Path: # `root`
     "Draw a set of tagged faces in the layout of course C; whole or not at all, and a killed run goes on where it stopped."
     settings = dict(world='anime', n=n, seed=seed, size=size)
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1: raise ValueError(f'n is {n!r}; give a whole number, at least 1')
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise ValueError(f'n is {n!r}; give a whole number, at least 1')
     draw_anime(0, seed, size) # says what is wrong with seed or size before anything is written
     def fill(folder):
         bar = progress_bar(range(n), display=progress, leave=False)
         bar.update(0)
         (folder/'faces').mkdir(exist_ok=True)
         paths = [folder/'faces'/f'{i}.jpg' for i in range(n)]
-        write_pictures(paths, lambda k, m: draw_anime(m, seed, size, start=k)[0], told=bar.update, quality=95, subsampling=0)
+        write_pictures(paths, lambda k, m: draw_anime(m, seed, size, start=k)[0], told=bar.update, quality=95,
+                       subsampling=0)
         (folder/'tags_clean.csv').write_bytes('\n'.join([*tag_lines(n, seed)[0], '']).encode())
         labels = sample_tags(n, seed)
         with open(folder/'truth.csv', 'w', newline='', encoding='utf-8') as file:
             out = csv.writer(file, lineterminator='\n')
             out.writerow(['id', 'hair', 'eyes'])
-            out.writerows([i, HAIR[row[:len(HAIR)].argmax()], EYES[row[len(HAIR):].argmax()]] for i, row in enumerate(labels))
+            out.writerows([i, HAIR[row[:len(HAIR)].argmax()], EYES[row[len(HAIR):].argmax()]]
+                          for i, row in enumerate(labels))
     return write_set(root, settings, 'faces', n, n*.8*size**2, fill)
 
 # %% ../../nbs/worlds/anime.ipynb #c9265aa9
@@ -625,7 +642,8 @@ def write_wishes(path: str | Path, # the file to write, such as 'testing_text.tx
                 ) -> Path: # `path`
     "Write conditions as course C does: `id,<colour> hair <colour> eyes` in either order, a fifth without one half."
     path, lines = Path(path), []
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1: raise ValueError(f'n is {n!r}; give a whole number, at least 1')
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise ValueError(f'n is {n!r}; give a whole number, at least 1')
     picture_numbers(0, _UNIFORMS, seed) # says what is wrong with the seed
     for i in range(1, n + 1):
         hair, eyes, swapped, half = _pen(seed, i, page=2).random(4)

@@ -19,7 +19,8 @@ from .shapes import (band, blank, box, capsule, circle, coverage, ellipse, glow,
 from .writing import in_threads, picture_numbers, write_pictures, write_set
 
 # %% ../../nbs/worlds/faces.ipynb #7b5840f4
-ATTRIBUTES = ['Bangs', 'Big_Lips', 'Black_Hair', 'Blond_Hair', 'Brown_Hair', 'Heavy_Makeup', 'High_Cheekbones', 'Male', 'Mouth_Slightly_Open',
+ATTRIBUTES = ['Bangs', 'Big_Lips', 'Black_Hair', 'Blond_Hair', 'Brown_Hair', 'Heavy_Makeup', 'High_Cheekbones', 'Male',
+              'Mouth_Slightly_Open',
               'Smiling', 'Straight_Hair', 'Wavy_Hair', 'Wearing_Lipstick']
 _EXCLUSIVE = [('Black_Hair', 'Blond_Hair', 'Brown_Hair'), ('Straight_Hair', 'Wavy_Hair')]
 _COLUMN = {name: i for i, name in enumerate(ATTRIBUTES)}
@@ -37,10 +38,12 @@ def sample_attributes(n: int, # faces
     male, smile = u[:, 0] < .42, u[:, 1] < .48
     def put(name, is_on): out[:, _COLUMN[name]] = is_on
     put('Male', male); put('Smiling', smile)
-    put('Mouth_Slightly_Open', u[:, 2] < np.where(smile, .58, .38)); put('High_Cheekbones', u[:, 3] < np.where(smile, .60, .32))
+    put('Mouth_Slightly_Open', u[:, 2] < np.where(smile, .58, .38))
+    put('High_Cheekbones', u[:, 3] < np.where(smile, .60, .32))
     put('Bangs', u[:, 4] < .16); put('Big_Lips', u[:, 5] < .24)
     put('Heavy_Makeup', u[:, 6] < np.where(male, .08, .60)); put('Wearing_Lipstick', u[:, 7] < np.where(male, .10, .72))
-    for name, low, high in zip(_EXCLUSIVE[0], (0, .25, .42), (.25, .42, .65)): put(name, (low <= u[:, 8]) & (u[:, 8] < high))
+    for name, low, high in zip(_EXCLUSIVE[0], (0, .25, .42), (.25, .42, .65)):
+        put(name, (low <= u[:, 8]) & (u[:, 8] < high))
     put('Straight_Hair', u[:, 9] < .24); put('Wavy_Hair', (.24 <= u[:, 9]) & (u[:, 9] < np.where(male, .46, .66)))
     return out
 
@@ -50,13 +53,15 @@ def _checked(attributes, n):
         for name in attributes:
             if name not in _COLUMN:
                 near = difflib.get_close_matches(name, ATTRIBUTES, 1, .3)
-                raise ValueError(f'unknown attribute {name!r}; ' + (f'did you mean {near[0]!r}?' if near else f'choose from {", ".join(ATTRIBUTES)}'))
+                raise ValueError(f'unknown attribute {name!r}; '
+                                 + (f'did you mean {near[0]!r}?' if near else f'choose from {", ".join(ATTRIBUTES)}'))
         columns = {name: np.broadcast_to(np.asarray(value), (n,)) for name, value in attributes.items()}
         attributes = np.stack([columns.get(name, np.zeros(n, np.uint8)) for name in ATTRIBUTES], 1)
     values = np.asarray(attributes)
     if values.shape == (len(ATTRIBUTES),): values = np.broadcast_to(values, (n, len(ATTRIBUTES)))
     if values.shape != (n, len(ATTRIBUTES)):
-        raise ValueError(f'attributes have the shape {values.shape}; give ({n}, {len(ATTRIBUTES)}): one row a face, columns as in ATTRIBUTES')
+        raise ValueError(f'attributes have the shape {values.shape}; give ({n}, {len(ATTRIBUTES)}): one row a face, '
+                         'columns as in ATTRIBUTES')
     for row, column in np.argwhere((values != 0) & (values != 1))[:1]:
         raise ValueError(f'face {row}: {ATTRIBUTES[column]} is {values[row, column]}; give 0 or 1')
     values = values.astype(np.uint8)
@@ -73,24 +78,32 @@ def face_factors(n: int, # faces
     "The nuisances of the faces that `draw_faces` draws with the same arguments: what varies and is not an attribute."
     columns = iter(picture_numbers(n, _UNIFORMS, seed, start)[:, 16:].T)
     def flat(low=0., high=1.): return (low + (high - low)*next(columns)).astype(np.float32)
-    def hill(spread=1.): return ((next(columns) + next(columns) + next(columns))*2/3 - 1).astype(np.float32)*np.float32(spread)
+    def hill(spread=1.):
+        return ((next(columns) + next(columns) + next(columns))*2/3 - 1).astype(np.float32)*np.float32(spread)
     def true(share): return next(columns) < share
     def rgb(): return np.stack([flat(), flat(), flat()], 1)
     return dict(skin=flat(), light=flat(-1, 1), tilt=hill(), yaw=hill(1.2), zoom=hill(), right=hill(), down=hill(),
-                width=hill(), jaw=hill(), eye_size=hill(), eye_slant=hill(), eye_distance=hill(), eye_colour=flat(), gaze=hill(),
-                brow_height=hill(), brow_weight=hill(), brow_slant=hill(), nose_width=hill(), nose_length=hill(), mouth_width=hill(), mouth_height=hill(),
-                hair_shade=flat(), hair_other=flat(), hair_length=flat(), hair_style=flat(), hair_volume=hill(), hair_part=flat(-1, 1), hair_phase=flat(),
-                strand=flat(), glasses=true(.14), glasses_shape=flat(), glasses_colour=flat(), beard=flat(), lipstick=flat(), shadow=flat(), blush=flat(),
-                freckles=true(.12), earrings=true(.3), clothes=rgb(), neckline=flat(), pattern=flat(), background=rgb(), background2=rgb(), background_angle=flat(),
+                width=hill(), jaw=hill(), eye_size=hill(), eye_slant=hill(), eye_distance=hill(), eye_colour=flat(),
+                gaze=hill(),
+                brow_height=hill(), brow_weight=hill(), brow_slant=hill(), nose_width=hill(), nose_length=hill(),
+                mouth_width=hill(), mouth_height=hill(),
+                hair_shade=flat(), hair_other=flat(), hair_length=flat(), hair_style=flat(), hair_volume=hill(),
+                hair_part=flat(-1, 1), hair_phase=flat(),
+                strand=flat(), glasses=true(.14), glasses_shape=flat(), glasses_colour=flat(), beard=flat(),
+                lipstick=flat(), shadow=flat(), blush=flat(),
+                freckles=true(.12), earrings=true(.3), clothes=rgb(), neckline=flat(), pattern=flat(), background=rgb(),
+                background2=rgb(), background_angle=flat(),
                 blobs=np.stack([flat() for _ in range(12)], 1))
 
 # %% ../../nbs/worlds/faces.ipynb #649300cf
-_SKINS = np.float32([(252, 226, 205), (247, 211, 183), (240, 196, 160), (226, 174, 132), (203, 147, 105), (170, 116, 78), (133, 87, 58), (99, 64, 46)])/255
+_SKINS = np.float32([(252, 226, 205), (247, 211, 183), (240, 196, 160), (226, 174, 132), (203, 147, 105),
+                     (170, 116, 78), (133, 87, 58), (99, 64, 46)])/255
 _BLACK = np.float32([(34, 28, 30), (24, 24, 32), (44, 34, 32)])/255
 _BLOND = np.float32([(238, 206, 128), (222, 182, 102), (247, 226, 168)])/255
 _BROWN = np.float32([(104, 64, 36), (130, 84, 50), (84, 50, 30)])/255
 _OTHER = np.float32([(178, 70, 32), (150, 150, 156), (146, 52, 34), (206, 98, 46), (198, 198, 202), (124, 52, 34)])/255
-_IRIS = np.float32([(78, 48, 28), (58, 36, 24), (104, 70, 36), (70, 110, 160), (92, 140, 178), (80, 122, 84), (110, 120, 128), (126, 104, 58)])/255
+_IRIS = np.float32([(78, 48, 28), (58, 36, 24), (104, 70, 36), (70, 110, 160), (92, 140, 178), (80, 122, 84),
+                    (110, 120, 128), (126, 104, 58)])/255
 _LIPSTICK = np.float32([(196, 22, 48), (222, 52, 112), (146, 24, 74), (226, 66, 58), (168, 12, 32)])/255
 _SHADOW = np.float32([(96, 60, 130), (60, 90, 140), (92, 52, 48), (170, 70, 110), (44, 96, 96), (50, 44, 52)])/255
 _FRAME = np.float32([(28, 24, 26), (80, 46, 28), (120, 30, 36), (40, 50, 84), (150, 130, 90)])/255
@@ -121,7 +134,8 @@ def _measures(f, labels):
     m.eye_bottom = either(male, .036, .042)*(1 + .12*f.eye_size)
     m.slant, m.gaze = .10*f.eye_slant, .022*f.gaze
     m.iris = either(male, .050, .056)
-    m.brow_y, m.brow_w = either(male, -.150, -.168) - .018*f.brow_height, either(male, .031, .017)*(1 + .25*f.brow_weight)
+    m.brow_y, m.brow_w = either(male, -.150, -.168) - .018*f.brow_height, either(male, .031,
+                                                                                 .017)*(1 + .25*f.brow_weight)
     m.brow_arch, m.brow_slant = either(male, .012, .028), .08*f.brow_slant
     # nose and mouth
     m.nose_w, m.nose_y = either(male, .088, .070)*(1 + .18*f.nose_width), .195 + .02*f.nose_length
@@ -140,17 +154,22 @@ def _measures(f, labels):
     m.bun, m.tail = tied*(f.hair_style < .4), tied*((.4 <= f.hair_style) & (f.hair_style < .7))
     m.volume = .050 + either(m.wavy, .055, 0) + .015*f.hair_volume - .038*male*(1 - loose) - .02*tied
     m.top = m.volume + male*(.045*m.straight + .045*m.wavy) + .02
-    m.length = either(m.short, either(male, .02 + .13*m.straight + .05*m.wavy, .06) + .06*(f.hair_length - .5) , .55 + .6*f.hair_length)
+    m.length = either(m.short, either(male, .02 + .13*m.straight + .05*m.wavy, .06) + .06*(f.hair_length - .5) ,
+                      .55 + .6*f.hair_length)
     m.part = np.where(np.abs(f.hair_part) < .3, 0, np.sign(f.hair_part)*.17).astype(np.float32)
     m.bangs, m.phase, m.strand = a.Bangs, f.hair_phase*6.28, f.strand*6.28
     other = 1 - a.Black_Hair - a.Blond_Hair - a.Brown_Hair
-    m.hair = sum(on[:, None]*colour for on, colour in ((a.Black_Hair, _mix(_BLACK, f.hair_shade)), (a.Blond_Hair, _mix(_BLOND, f.hair_shade)),
-                                                       (a.Brown_Hair, _mix(_BROWN, f.hair_shade)), (other, _pick(_OTHER, f.hair_other))))
-    m.brow_colour = .62*m.hair + .38*np.float32((.25, .17, .12))*either(np.minimum(m.hair.mean(1), .6), 1.2, .5)[:, None]
+    m.hair = sum(on[:, None]*colour for on, colour in ((a.Black_Hair, _mix(_BLACK, f.hair_shade)),
+                                                       (a.Blond_Hair, _mix(_BLOND, f.hair_shade)),
+                                                       (a.Brown_Hair, _mix(_BROWN, f.hair_shade)),
+                                                       (other, _pick(_OTHER, f.hair_other))))
+    m.brow_colour = .62*m.hair + .38*np.float32((.25, .17, .12))*either(np.minimum(m.hair.mean(1), .6), 1.2,
+                                                                        .5)[:, None]
     # colours
     m.skin = _mix(_SKINS, f.skin)
     m.lip = np.clip(m.skin*np.float32((.90, .66, .66)), 0, 1)
-    m.lip = either(a.Wearing_Lipstick[:, None], _pick(_LIPSTICK, f.lipstick), either(male[:, None], .5*m.lip + .5*m.skin*np.float32((.92, .78, .74)), m.lip))
+    m.lip = either(a.Wearing_Lipstick[:, None], _pick(_LIPSTICK, f.lipstick),
+                   either(male[:, None], .5*m.lip + .5*m.skin*np.float32((.92, .78, .74)), m.lip))
     m.lipstick = a.Wearing_Lipstick
     m.iris_colour, m.shadow_colour = _pick(_IRIS, f.eye_colour), _pick(_SHADOW, f.shadow)
     m.makeup, m.cheekbones, m.male, m.smile, m.light = a.Heavy_Makeup, a.High_Cheekbones, male, smile, f.light
@@ -202,8 +221,10 @@ def _hair_back(c, x, y, m, pixel):
     t = x/(.5 + .12*np.maximum(y, 0))
     tone = _strands(t, y, m) - .42
     _hair_paint(c, coverage(shape, pixel), tone, m)
-    bun = np.minimum(circle(x, y, 0, -.70, .16) + (1 - m.bun)*9, ellipse(x, y, .47*np.sign(m.phase - 3.14), .38, .12, .44) + (1 - m.tail)*9)
-    swirl = .12*np.sin(m.bun*30*np.hypot(x, y + .66) + m.tail*(60*x + 6*y) + m.strand) - .10 + .15*glow(x, y, m.light*.06, -.76, .12, .1)
+    bun = np.minimum(circle(x, y, 0, -.70, .16) + (1 - m.bun)*9,
+                     ellipse(x, y, .47*np.sign(m.phase - 3.14), .38, .12, .44) + (1 - m.tail)*9)
+    swirl = .12*np.sin(m.bun*30*np.hypot(x, y + .66) + m.tail
+                       *(60*x + 6*y) + m.strand) - .10 + .15*glow(x, y, m.light*.06, -.76, .12, .1)
     _hair_paint(c, coverage(bun, pixel), swirl, m)
 
 def _body(c, x, y, m, pixel):
@@ -258,7 +279,9 @@ def _head(c, x, y, fx, m, pixel):
     shade(c, cover*.35*m.cheekbones*smoothstep((y - .26)/.14)*smoothstep((ax - .24)/.10)*(y < .5), (.72, .62, .60))
     # freckles
     spots = np.sin(61*fx + 5*y + m.strand)*np.sin(57*y - 7*fx)
-    shade(c, cover*m.freckles*np.maximum(spots - .2, 0)*(glow(ax, y, .22, .14, .2, .13) + .6*glow(fx, y, 0, .08, .1, .1)), (.72, .58, .50))
+    shade(c, cover*m.freckles*np.maximum(spots - .2,
+                                         0)*(glow(ax, y, .22, .14, .2, .13) + .6*glow(fx, y, 0, .08, .1, .1)),
+          (.72, .58, .50))
     return cover
 
 def _beard(c, cover, fx, y, m):
@@ -280,7 +303,8 @@ def _nose(c, fx, y, cover, m, pixel):
     paint(c, cover*.45*glow(tip, y, -side*.012, m.nose_y - .045, w*.55, .05), (1, .96, .90))
     wings = ellipse(np.abs(tip), y, w*.92, m.nose_y - .005, .026, .034)
     shade(c, cover*.5*coverage(outline(wings, .012), pixel, .03)*(np.abs(tip) > w*.9), (.62, .47, .44))
-    shade(c, cover*.85*coverage(ellipse(np.abs(tip), y, w*.50, m.nose_y + .012, .024, .013), pixel, .035), (.40, .26, .24))
+    shade(c, cover*.85*coverage(ellipse(np.abs(tip), y, w*.50, m.nose_y + .012, .024, .013), pixel, .035),
+          (.40, .26, .24))
 
 def _eyes(c, fx, y, cover, m, pixel):
     sign = np.sign(fx)
@@ -300,9 +324,11 @@ def _eyes(c, fx, y, cover, m, pixel):
     paint(c, open_eye, (.96, .945, .935))
     shade(c, open_eye*smoothstep(1 + (top - ey + .012)/.03), (.70, .68, .70))
     r = np.hypot(u*sign - m.gaze, ey + .008)
-    paint(c, open_eye*coverage(r - m.iris, pixel), m.iris_colour[:, :, None, None]*(.55 + .75*smoothstep((ey + .03)/.06))[:, None])
+    paint(c, open_eye*coverage(r - m.iris, pixel),
+          m.iris_colour[:, :, None, None]*(.55 + .75*smoothstep((ey + .03)/.06))[:, None])
     paint(c, open_eye*coverage(r - m.iris*.47, pixel), (.05, .04, .05))
-    paint(c, .95*coverage(circle(u*sign - m.gaze, ey, .020*np.sign(m.light), -.026, .0145), pixel)*(ey > top), (1, 1, 1))
+    paint(c, .95*coverage(circle(u*sign - m.gaze, ey, .020*np.sign(m.light), -.026, .0145), pixel)*(ey > top),
+          (1, 1, 1))
     # the lid's line carries the lashes; make-up makes it heavy and winged
     female = 1 - m.male
     thick = .013 + .006*female + .014*m.makeup
@@ -336,13 +362,18 @@ def _mouth(c, fx, y, cover, m, pixel):
     steep = 1/np.sqrt(1 + (2*m.lift*u/w)**2)
     # cheeks fold beside a smile; a shadow lies under the lower lip
     fold = outline(ellipse(fx, y, 0, m.mouth_y - .045, w + .065, .15), .018)
-    shade(c, cover*m.smile*.75*coverage(fold, pixel, .035)*smoothstep((np.abs(fx) - w*.75)/.05)*smoothstep((y - .22)/.05)*(y < m.mouth_y + .03), (.66, .53, .50))
-    shade(c, cover*.75*glow(fx, y, 0, m.mouth_y + m.lift*.45 + .8*m.gap + m.lip_bottom + .03, w*.75, .035), (.72, .60, .57))
+    shade(c, cover*m.smile*.75*coverage(fold, pixel,
+                                        .035)*smoothstep((np.abs(fx) - w
+                                                          *.75)/.05)*smoothstep((y - .22)/.05)*(y < m.mouth_y + .03),
+          (.66, .53, .50))
+    shade(c, cover*.75*glow(fx, y, 0, m.mouth_y + m.lift*.45 + .8*m.gap + m.lip_bottom + .03, w*.75, .035),
+          (.72, .60, .57))
     lips = np.maximum(band(y, top, bottom)*steep, ends)
     cover_lips = cover*coverage(lips, pixel)
     paint(c, cover_lips, m.lip)
     shade(c, cover_lips*smoothstep((middle - y)/.02 + .5), (.82, .76, .78))
-    paint(c, cover_lips*(.30 + .25*m.lipstick)*glow(fx, y, m.light*.03, inner_bottom + m.lip_bottom*.45, w*.5, m.lip_bottom*.45 + .006), (1, .93, .93))
+    paint(c, cover_lips*(.30 + .25*m.lipstick)*glow(fx, y, m.light*.03, inner_bottom + m.lip_bottom*.45, w*.5,
+                                                    m.lip_bottom*.45 + .006), (1, .93, .93))
     # parted: the dark between the lips, with teeth at its top
     hole = np.maximum(band(y, inner_top, inner_bottom)*steep, ends)
     is_open = m.gap > 0
@@ -363,7 +394,8 @@ def _glasses(c, x, fx, y, m, pixel):
     paint(c, m.glasses*.10*coverage(lens, pixel), (.92, .96, 1))
     glare = np.maximum(np.abs((ax - .17) + (y + .03)*.7) - .022, lens + .02)
     paint(c, m.glasses*.28*coverage(glare, pixel), (1, 1, 1))
-    frame = np.minimum(outline(lens, .020 + .014*(m.glasses_shape > .3)), np.maximum(np.abs(y + .035 + .25*np.maximum(.04 - ax, 0)) - .011, ax - .06))
+    frame = np.minimum(outline(lens, .020 + .014*(m.glasses_shape > .3)),
+                       np.maximum(np.abs(y + .035 + .25*np.maximum(.04 - ax, 0)) - .011, ax - .06))
     frame = np.minimum(frame, np.maximum(np.abs(y + .05) - .012, np.maximum(.335 - ax, np.abs(x) - m.cheek)))
     paint(c, m.glasses*coverage(frame, pixel), m.glasses_colour)
 
@@ -376,8 +408,10 @@ def _hair_front(c, x, y, head_cover, m, pixel):
     peak = -.395 - .015*m.male
     arch = ellipse(x, up, 0, 0, walls, .01 - peak + .09*m.short)
     curtain = (peak - .03 + .34*np.abs(x - m.part)**1.25*(1.15 - .80*m.short)) - y
-    sweep = np.where(m.part < 0, 1, -1).astype(np.float32) # a man's straight hair is combed over from its parting, in points
-    spikes = m.male*(m.straight*(.17*(.5 + sweep*x) - .10 + .055*np.abs(np.sin(11*x + m.strand))) + m.wavy*.040*np.sin(22*x + m.phase))
+    # a man's straight hair is combed over from its parting, in points
+    sweep = np.where(m.part < 0, 1, -1).astype(np.float32)
+    spikes = m.male*(m.straight*(.17*(.5 + sweep*x) - .10 + .055*np.abs(np.sin(11*x + m.strand))) + m.wavy*.040
+                     *np.sin(22*x + m.phase))
     opening = soft_intersection(arch, curtain + spikes, .06)
     # bangs close the opening down to the brows
     lash = m.bangs*(np.abs(np.sin(13*x + m.strand))*.035*(1 + .6*m.wavy) + .04*m.wavy*np.sin(16*x + m.phase))
@@ -409,9 +443,11 @@ def _draw(factors, labels, size):
     x, y = pose(px, py, m.tilt, m.zoom, m.right, m.down)
     fx = x - m.yaw*np.maximum(1 - (x/.46)**2, 0)
     def within(top, bottom, side): # a part reaches no pixel outside its window, whatever the pose, and costs none there
-        rows, columns = (slice(max(int((low + 1)/2*size), 0), int((high + 1)/2*size) + 1) for low, high in ((top, bottom), (-side, side)))
+        rows, columns = (slice(max(int((low + 1)/2*size), 0), int((high + 1)/2*size) + 1)
+                         for low, high in ((top, bottom), (-side, side)))
         return lambda *arrays: [a[..., rows, columns] for a in arrays]
-    face, low, high, middle = within(-.75, .95, .76), within(0, .95, .66), within(-.55, .40, .76), within(-.40, .55, .46)
+    face, low, high, middle = within(-.75, .95, .76), within(0, .95, .66), within(-.55, .40,
+                                                                                  .76), within(-.40, .55, .46)
     _background(c, px, py, m)
     _hair_back(c, x, y, m, pixel)
     _body(*within(.05, 1, 1)(c, bx, by), m, pixel)
@@ -429,12 +465,15 @@ def _draw(factors, labels, size):
 def draw_faces(n: int, # faces
                seed: int = 0, # together with a face's number it decides everything random about it
                size: int = 64, # pixels a side, 16 to 512; 32, 64, 96 and 128 are what it was made for
-               attributes=None, # (n, 13) or (13,) of 0 and 1, or a dict name -> 0/1 or (n,) with the rest 0; sampled where not given
+               # (n, 13) or (13,) of 0 and 1, or a dict name -> 0/1 or (n,) with the rest 0; sampled where not given
+               attributes=None,
                start: int = 0, # number of the first face
-               factors: dict | None = None, # nuisances as from `face_factors`, perhaps changed; those of (seed, number) where not given
+               # nuisances as from `face_factors`, perhaps changed; those of (seed, number) where not given
+               factors: dict | None = None,
               ) -> tuple[np.ndarray, np.ndarray]: # images (n, size, size, 3) uint8, labels (n, 13) uint8
     "Draw portraits. Face i depends on (seed, i) and its attributes only: flip one, and the same person comes back with just that changed."
-    if not isinstance(size, (int, np.integer)) or not 16 <= size <= 512: raise ValueError(f'size is {size!r}; give a whole number of pixels from 16 to 512')
+    if not isinstance(size, (int, np.integer)) or not 16 <= size <= 512:
+        raise ValueError(f'size is {size!r}; give a whole number of pixels from 16 to 512')
     nuisance = face_factors(n, seed, start) | (factors or {})
     labels = sample_attributes(n, seed, start) if attributes is None else _checked(attributes, n)
     images = np.empty((n, size, size, 3), np.uint8)
@@ -467,7 +506,8 @@ def write_hw4(root: str | Path, # the folder to make, such as 'hw4_data'
     "Draw a set of faces in the layout of course A; whole or not at all, and a killed run goes on where it stopped."
     settings = dict(world='faces', n_train=n_train, n_test=n_test, size=size, seed=seed)
     for name in ('n_train', 'n_test'):
-        if not isinstance(settings[name], int) or settings[name] < 1: raise ValueError(f'{name} is {settings[name]!r}; give a whole number, at least 1')
+        if not isinstance(settings[name], int) or settings[name] < 1:
+            raise ValueError(f'{name} is {settings[name]!r}; give a whole number, at least 1')
     draw_faces(0, seed, size) # says what is wrong with seed or size before anything is written
     def fill(folder):
         for split, first, n in (('train', 0, n_train), ('test', n_train, n_test)):

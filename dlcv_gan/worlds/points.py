@@ -17,7 +17,8 @@ def _grid_centres(side=5, spacing=2.):
     return spacing*(np.stack(np.divmod(np.arange(side*side), side), 1) - (side - 1)/2)
 
 def _points(centres, n, std, seed):
-    if n < 0 or std < 0 or not len(centres): raise ValueError(f'{n} points, std {std}, {len(centres)} modes: give n >= 0, std >= 0 and one mode or more')
+    if n < 0 or std < 0 or not len(centres):
+        raise ValueError(f'{n} points, std {std}, {len(centres)} modes: give n >= 0, std >= 0 and one mode or more')
     rng = np.random.default_rng(seed)
     mode = rng.integers(len(centres), size=n)
     return (centres[mode] + std*rng.standard_normal((n, 2))).astype(np.float32), mode

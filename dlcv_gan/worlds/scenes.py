@@ -20,7 +20,8 @@ _COLOURS = dict(gray=(94, 94, 94), red=(173, 32, 32), blue=(40, 70, 210), green=
                 brown=(136, 76, 28), purple=(132, 40, 190), cyan=(38, 200, 204), yellow=(250, 224, 40)) # in full light
 OBJECTS = [f'{colour} {shape}' for shape in _SHAPES for colour in _COLOURS]
 _INDEX = {name: i for i, name in enumerate(OBJECTS)}
-_ALBEDO = np.square(np.float32(list(_COLOURS.values()))/255) # light is added up as light; a display shows its square root
+# light is added up as light; a display shows its square root
+_ALBEDO = np.square(np.float32(list(_COLOURS.values()))/255)
 
 # %% ../../nbs/worlds/scenes.ipynb #63da541f
 _PLACES, _TRIES = 3, 40 # places in a scene, draws for each
@@ -35,7 +36,8 @@ def _places(u):
         gap = np.full(across[:, k].shape, 9.)
         for j in range(k):
             (x, y), (x2, y2) = (across[:, k], away[:, k]), chosen[:, :, j, None]
-            seen = np.hypot(x/(1 + .087*y) - x2/(1 + .087*y2), .62*(y - y2))/1.75 # as seen: what stands behind hides more
+            # as seen: what stands behind hides more
+            seen = np.hypot(x/(1 + .087*y) - x2/(1 + .087*y2), .62*(y - y2))/1.75
             gap = np.minimum(gap, np.minimum(np.hypot(x - x2, y - y2)/1.7, seen))
         first = np.where((gap > 1).any(1), (gap > 1).argmax(1), gap.argmax(1))
         for axis, values in enumerate((across, away)): chosen[axis, :, k] = values[np.arange(len(u)), k, first]
@@ -74,9 +76,11 @@ def _slots(objects, n):
         for name in values:
             if name is None or name in _INDEX: continue
             near = difflib.get_close_matches(str(name), OBJECTS, 1)
-            refuse(i, f'no object is called {name!r}; ' + (f'did you mean {near[0]!r}?' if near else 'choose from OBJECTS'))
+            refuse(i, f'no object is called {name!r}; ' + (f'did you mean {near[0]!r}?' if near
+                                                           else 'choose from OBJECTS'))
         for name in values:
-            if name is not None and values.count(name) > 1: refuse(i, f'{name!r} stands in it twice; name each object once')
+            if name is not None and values.count(name) > 1:
+                refuse(i, f'{name!r} stands in it twice; name each object once')
         if len(values) > _PLACES: refuse(i, f'{len(values)} objects; there are places for {_PLACES}')
         slots[i, :len(values)] = [_INDEX.get(v, -1) for v in values]
     return slots
@@ -89,7 +93,8 @@ def _multi_hot(slots):
 
 # %% ../../nbs/worlds/scenes.ipynb #3c6f336d
 _FOCAL = 1.3
-_RADIUS, _HEIGHT, _HALF = .7, 1.4, .58 # of sphere and cylinder the radius, of the cylinder the height, of the cube half an edge
+# of sphere and cylinder the radius, of the cylinder the height, of the cube half an edge
+_RADIUS, _HEIGHT, _HALF = .7, 1.4, .58
 
 def _camera(f):
     "Where the camera stands, (n, 3), and the cosine and sine of its pitch."
@@ -234,7 +239,8 @@ def _floor(f, slots, height, width):
 
 def _windows(middle, half, top, camera, cos, sin, height, width):
     "Rows (m, h) and columns (m, w) of the pixels that can see boxes that stand on the floor."
-    corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (0, 1)], np.float32)*np.float32([half, half, top])
+    corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (0, 1)],
+                       np.float32)*np.float32([half, half, top])
     at = corners + np.concatenate([middle, np.zeros_like(middle[:, :1])], 1)[:, None] - camera[:, None]
     cos, sin = cos[:, None], sin[:, None]
     depth = at[..., 1]*cos - at[..., 2]*sin
@@ -266,7 +272,8 @@ def _cast(shape, i, place, slots, f, height, width, fine):
     hit, point, normal = meet(own_o, [*turned(d[0], d[1], c, s), d[2]])
     normal = [*turned(normal[0], normal[1], c, -s), normal[2]]
     lamp = [k[:, None, None] for k in _lamp(f)[i].T]
-    polished, brightness = (k.astype(np.float32)[:, None, None] for k in (f['polished'][i, place], 1 + .08*f['brightness'][i]))
+    polished, brightness = (k.astype(np.float32)[:, None, None]
+                            for k in (f['polished'][i, place], 1 + .08*f['brightness'][i]))
     albedo = _ALBEDO[slots[i, place] % 8][:, None, None]
     colour = _lit(normal, d, point[2] + np.float32(top/2), albedo, polished, lamp, brightness)
     colour = np.minimum(colour, 1)*hit[..., None]
@@ -309,9 +316,11 @@ def _drawn(factors, slots, size):
 def draw_scenes(n: int, # scenes
                 seed: int = 0, # together with a scene's number it decides everything random about it
                 size=64, # pixels: a side, or (height, width) such as (240, 320); always the whole view of 4 : 3
-                objects=None, # n lists of up to three names (None leaves a place empty), or (n, 24) of 0 and 1; else sampled
+                # n lists of up to three names (None leaves a place empty), or (n, 24) of 0 and 1; else sampled
+                objects=None,
                 start: int = 0, # number of the first scene
-                factors: dict | None = None, # nuisances as from `scene_factors`, perhaps changed; else those of (seed, number)
+                # nuisances as from `scene_factors`, perhaps changed; else those of (seed, number)
+                factors: dict | None = None,
                ) -> tuple[np.ndarray, np.ndarray]: # images (n, height, width, 3) uint8, labels (n, 24) uint8
     "Draw scenes. Scene i depends on (seed, i) and its objects only: recolour one, and nothing else changes."
     nuisance, size = scene_factors(n, seed, start) | (factors or {}), _pixels(size)

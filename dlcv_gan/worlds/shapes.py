@@ -21,7 +21,8 @@ def pixel_grid(height: int, # rows
               ) -> tuple[np.ndarray, np.ndarray]: # x and y of the pixel centres, each (1, height, width), float32
     "Pixel centres of the picture plane: the shorter side spans [-1, 1], y points down."
     width = height if width is None else width
-    if min(height, width) < 1: raise ValueError(f'a picture of {height} x {width} pixels has no pixel; ask for at least 1 x 1')
+    if min(height, width) < 1:
+        raise ValueError(f'a picture of {height} x {width} pixels has no pixel; ask for at least 1 x 1')
     unit = min(height, width)
     x, y = (2*np.arange(width) + 1 - width)/unit, (2*np.arange(height) + 1 - height)/unit
     x, y = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
@@ -87,7 +88,8 @@ def box(x, # pixel coordinates (n, h, w) or (1, h, w)
        ) -> np.ndarray: # (n, h, w), negative inside
     "Signed distance to a box of half-sides hx, hy whose corners are rounded by `corner`: exact."
     corner = per_picture(corner)
-    u, v = np.abs(x - per_picture(cx)) - per_picture(hx) + corner, np.abs(y - per_picture(cy)) - per_picture(hy) + corner
+    u, v = np.abs(x - per_picture(cx)) - per_picture(hx) + corner, np.abs(y
+                                                                          - per_picture(cy)) - per_picture(hy) + corner
     return np.hypot(np.maximum(u, 0), np.maximum(v, 0)) + np.minimum(np.maximum(u, v), 0) - corner
 
 def polygon(x, # pixel coordinates (n, h, w) or (1, h, w)
@@ -111,7 +113,8 @@ def curve(x, # pixel coordinates (n, h, w) or (1, h, w)
          ) -> np.ndarray: # (n, h, w), negative inside
     "Signed distance to a line through points (k, 2) or (n, k, 2), thickened by r: exact."
     points = np.moveaxis(np.asarray(points, np.float32), -2, 0)
-    return np.minimum.reduce([capsule(x, y, a[..., 0], a[..., 1], b[..., 0], b[..., 1], r) for a, b in zip(points, points[1:])])
+    return np.minimum.reduce([capsule(x, y, a[..., 0], a[..., 1], b[..., 0], b[..., 1], r)
+                              for a, b in zip(points, points[1:])])
 
 def band(y, # the same, downwards
          top, # upper curve: y for each pixel

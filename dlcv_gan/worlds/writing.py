@@ -32,7 +32,8 @@ def in_threads(work: Callable, # called with each of them; what it returns is dr
                jobs, # an iterable
               ):
     "Work through all jobs with one thread for each core that this process may use; the first error is raised."
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()) as pool:
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity')
+                            else os.cpu_count()) as pool:
         list(pool.map(work, jobs))
 
 # %% ../../nbs/worlds/writing.ipynb #f16f6be2
@@ -64,9 +65,12 @@ def write_set(root: str | Path, # the folder to make
     "Write a set whole or not at all; a killed run goes on where it stopped."
     root = Path(root)
     partial = root.with_name(root.name + '.partial')
-    def is_ours(folder): return (folder/'drawn.json').exists() and json.loads((folder/'drawn.json').read_text()) == settings
+    def is_ours(folder):
+        return (folder/'drawn.json').exists() and json.loads((folder/'drawn.json').read_text()) == settings
     if is_ours(root): return root
-    if root.exists(): raise FileExistsError(f'{root} exists and is not this set of {what} ({settings}); give another folder or remove it')
+    if root.exists():
+        raise FileExistsError(f'{root} exists and is not this set of {what} ({settings}); give another folder or '
+                              'remove it')
     if partial.exists() and not is_ours(partial): shutil.rmtree(partial)
     try:
         partial.mkdir(parents=True, exist_ok=True)
@@ -75,6 +79,7 @@ def write_set(root: str | Path, # the folder to make
         os.replace(partial, root)
     except OSError as e:
         if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): raise
-        raise OSError(e.errno, f'no space left for {root}: {pictures} {what} take about {size/1e6:.0f} MB. Free some and run again; '
+        raise OSError(e.errno, f'no space left for {root}: {pictures} {what} take about {size/1e6:.0f} MB. Free some '
+                               'and run again; '
                                f'it goes on from {partial}') from None
     return root

@@ -36,7 +36,8 @@ def test_the_discriminator_learns_attributes_from_real_pictures_only():
 def test_only_the_mover_gets_gradients():
     game, (x, y) = small(), batch()
     sum(game.loss('discriminator', x, y).values()).backward()
-    assert all(p.grad is None for p in game.generator.parameters()) and all(p.grad is not None for p in game.discriminator.parameters())
+    assert all(p.grad is None for p in game.generator.parameters()) and all(p.grad is not None
+                                                                            for p in game.discriminator.parameters())
     game.zero_grad()
     sum(game.loss('generator', x, y).values()).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in game.generator.parameters())
@@ -66,7 +67,8 @@ def test_it_learns_to_obey_where_the_attribute_is_the_colour():
     y = (torch.arange(64)[:, None] % 2).float()
     x = (y * 1.6 - .8)[:, :, None, None].expand(-1, 3, 32, 32).clone()
     torch.manual_seed(0)
-    learn = GameLearner(DataLoaders(Batches(x, y, bs=16), device='cpu'), build_acgan(32, 4, nz=12, embedded=4, spectral=True), lr=2e-3, precision='fp32')
+    learn = GameLearner(DataLoaders(Batches(x, y, bs=16), device='cpu'),
+                        build_acgan(32, 4, nz=12, embedded=4, spectral=True), lr=2e-3, precision='fp32')
     with learn.no_bar(), learn.no_logging(): learn.fit_rounds(60)
     black, white = (learn.sample(16, y=torch.full((16, 1), v), seed=0).mean() for v in (0., 1.))
     assert white - black > .5, (black, white)

@@ -19,10 +19,12 @@ from dlcv_gan.residual import ImagePool, PatchDiscriminator, ResNetGenerator
 from dlcv_gan.scores import judge_translations
 
 heap = lambda n, seed: torch.rand(n, 3, 32, 32, generator=torch.Generator().manual_seed(seed))*2 - 1
-def loaders(n=10, m=7, bs=2): return Unpaired(*(Batches(heap(k, s), bs=bs, seed=s, device='cpu') for s, k in enumerate((n, m))))
+def loaders(n=10, m=7, bs=2):
+    return Unpaired(*(Batches(heap(k, s), bs=bs, seed=s, device='cpu') for s, k in enumerate((n, m))))
 def learner(**kwargs):
     set_seed(0)
-    return GameLearner(DataLoaders(loaders()), build_cyclegan(32, 4, 1, pool=3, **kwargs), lr=1e-3, cbs=EMA(.9), precision='fp32')
+    return GameLearner(DataLoaders(loaders()), build_cyclegan(32, 4, 1, pool=3, **kwargs), lr=1e-3, cbs=EMA(.9),
+                       precision='fp32')
 def play(learn, n):
     with learn.no_bar(), learn.no_logging(): learn.fit_rounds(n)
     return learn
@@ -34,7 +36,8 @@ def test_parameter_counts_are_the_published_ones():
 @pytest.mark.parametrize('halvings, side', [(1, 16), (2, 34), (3, 70), (4, 142)])
 def test_a_score_sees_a_patch_of_that_side(halvings, side):
     D = PatchDiscriminator(2, halvings)
-    D.layers = nn.Sequential(*(m for m in D.layers if not isinstance(m, nn.InstanceNorm2d))) # its statistics see the whole picture
+    # its statistics see the whole picture
+    D.layers = nn.Sequential(*(m for m in D.layers if not isinstance(m, nn.InstanceNorm2d)))
     x = torch.randn(1, 3, 192, 192, requires_grad=True)
     scores = D(x)
     scores[0, scores.shape[1]//2, scores.shape[2]//2].backward()
@@ -74,8 +77,10 @@ def test_a_position_is_where_it_goes_on(at):
     for pair, same in zip(rest, whole[at:]): assert all(map(torch.equal, pair, same))
 
 def test_heaps_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match='same bs'): Unpaired(Batches(heap(4, 0), bs=2, device='cpu'), Batches(heap(4, 0), bs=1, device='cpu'))
-    with pytest.raises(ValueError, match='same device'): Unpaired(Batches(heap(4, 0), bs=2, device='cpu'), Batches(heap(4, 0), bs=2, device='meta'))
+    with pytest.raises(ValueError, match='same bs'):
+        Unpaired(Batches(heap(4, 0), bs=2, device='cpu'), Batches(heap(4, 0), bs=1, device='cpu'))
+    with pytest.raises(ValueError, match='same device'):
+        Unpaired(Batches(heap(4, 0), bs=2, device='cpu'), Batches(heap(4, 0), bs=2, device='meta'))
 
 
 # --- the pool -------------------------------------------------------------------------------------------------------
@@ -144,7 +149,8 @@ def test_terms_have_the_printed_weights():
     assert terms['identity'].item() == pytest.approx(5*(.2 + .1), rel=1e-5)
     terms = game.loss('discriminators', heap(2, 0), heap(3, 1))
     assert terms['a'].item() == pytest.approx((.25 + .25)/2) and terms['b'].item() == pytest.approx(.5)
-    assert set(CycleGAN(Add(.1), Add(.2), Constant(.5), Constant(0.), (3, 32, 32), cycle=0).loss('generators', heap(2, 0), heap(2, 1))) == {'adversarial'}
+    assert set(CycleGAN(Add(.1), Add(.2), Constant(.5), Constant(0.), (3, 32, 32),
+                        cycle=0).loss('generators', heap(2, 0), heap(2, 1))) == {'adversarial'}
 
 def test_each_side_owns_its_networks_and_moves_only_them():
     learn = learner()
@@ -200,7 +206,8 @@ def test_the_window_error_is_a_distance_between_the_pixels_and_their_means(windo
     assert torch.equal(window_error(x, y, window), window_error(y, x, window)) and not window_error(x, x, window).any()
     aligned = nn.functional.avg_pool2d((x - y).abs(), window, max(1, window//2)).mean((1, 2, 3))
     assert (window_error(x, y, window) <= aligned + 1e-6).all(), 'sorting can only bring values together'
-    assert (window_error(x, y, window) >= (means(x) - means(y)).abs().mean((1, 2, 3)) - 1e-6).all(), 'and not nearer than their means'
+    assert (window_error(x, y, window) >= (means(x) - means(y)).abs().mean((1, 2,
+                                                                            3)) - 1e-6).all(), 'and not nearer than their means'
 
 def test_shuffling_inside_a_window_is_free_and_across_windows_is_not():
     x = heap(2, 0)
@@ -230,7 +237,8 @@ def test_the_nearest_of_several_truths_counts():
 def test_a_zebra_is_far_from_its_horse_in_every_coat():
     f = animal_factors(6, 3)
     x = to_float(draw_animals(6, size=32, zebra=1, factors=f))
-    coats = torch.stack([to_float(draw_animals(6, size=32, zebra=0, factors=f | dict(coat=0*f['coat'] + (k + .5)/8))) for k in range(8)], 1)
+    coats = torch.stack([to_float(draw_animals(6, size=32, zebra=0, factors=f | dict(coat=0*f['coat'] + (k + .5)/8)))
+                         for k in range(8)], 1)
     assert (window_error(x, coats, 4) > .02).all() and window_error(coats[:, 5], coats, 4).max() == 0
     assert len(coats[0].unique(dim=0)) == 8, 'eight coats were drawn'
 
@@ -245,7 +253,8 @@ play(learn, {rounds}).save({end!r})
 @pytest.mark.parametrize('n', [4]) # 5 rounds an epoch of A, 3 of B: the second half starts in the middle of both
 def test_two_halves_in_two_processes_equal_the_whole_bit_for_bit(tmp_path, n):
     def run(start, rounds, end):
-        code = half.format(tests=str(Path(__file__).parent), start=start and str(tmp_path/start), rounds=rounds, end=str(tmp_path/end))
+        code = half.format(tests=str(Path(__file__).parent), start=start and str(tmp_path/start), rounds=rounds,
+                           end=str(tmp_path/end))
         subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True, cwd=tmp_path)
         return torch.load(tmp_path/end, weights_only=True)
     run(None, n, 'half.pth')
@@ -254,4 +263,5 @@ def test_two_halves_in_two_processes_equal_the_whole_bit_for_bit(tmp_path, n):
     for part in ('game', 'random'): # the random state is a law of its own: the pool draws from it
         for k, v in whole[part].items():
             if isinstance(v, torch.Tensor): assert torch.equal(v, resumed[part][k]), f'{part}.{k}'
-    for k, v in whole['callbacks']['ema']['game'].items(): assert torch.equal(v, resumed['callbacks']['ema']['game'][k]), k
+    for k, v in whole['callbacks']['ema']['game'].items():
+        assert torch.equal(v, resumed['callbacks']['ema']['game'][k]), k

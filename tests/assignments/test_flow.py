@@ -22,10 +22,12 @@ def stirred(module, dtype=torch.float64, scale=.3):
 def small(dtype=torch.float64, **kwargs):
     torch.manual_seed(0)
     return stirred(Flow(Glow(**dict(dict(size=8, conditions=3, levels=2, steps=2, width=8), **kwargs))), dtype)
-def pictures(n=3, size=8, channels=3, dtype=torch.float64): return torch.rand(n, channels, size, size, dtype=dtype, generator=torch.Generator().manual_seed(1)) * 2 - 1
+def pictures(n=3, size=8, channels=3, dtype=torch.float64):
+    return torch.rand(n, channels, size, size, dtype=dtype, generator=torch.Generator().manual_seed(1)) * 2 - 1
 def conditions(n=3, a=3): return (torch.arange(n * a).view(n, a) % 2).double()
 
-LAYERS = dict(norm=lambda c: ActNorm(c), mix=lambda c: InvertibleConv(c), couple=lambda c: Coupling(c, 8, 5), step=lambda c: FlowStep(c, 8, 5))
+LAYERS = dict(norm=lambda c: ActNorm(c), mix=lambda c: InvertibleConv(c), couple=lambda c: Coupling(c, 8, 5),
+              step=lambda c: FlowStep(c, 8, 5))
 
 def run(layer, x, e):
     "What comes out of any layer, and log |det| of each picture."
@@ -71,7 +73,8 @@ def test_the_density_integrates_to_one():
     wide = torch.distributions.Normal(torch.zeros((), dtype=torch.float64), 3.)
     torch.manual_seed(0)
     x = wide.sample((100_000, 1, 2, 2))
-    with torch.no_grad(): weights = (game.encode(x, conditions(1).expand(len(x), -1))[1] - wide.log_prob(x).sum((1, 2, 3))).exp()
+    with torch.no_grad():
+        weights = (game.encode(x, conditions(1).expand(len(x), -1))[1] - wide.log_prob(x).sum((1, 2, 3))).exp()
     error = weights.std() / len(weights) ** .5
     assert error < .05 and abs(weights.mean() - 1) < 5 * error
 
@@ -126,19 +129,22 @@ def test_the_condition_matters_everywhere():
     z, likelihood = game.encode(x, y)
     for other in (1 - y, None):
         z2, likelihood2 = game.encode(x, other)
-        assert likelihood2 != likelihood and all(not torch.allclose(a, b) for a, b in zip(z.split([96, 96], 1), z2.split([96, 96], 1)))
+        assert likelihood2 != likelihood and all(not torch.allclose(a, b)
+                                                 for a, b in zip(z.split([96, 96], 1), z2.split([96, 96], 1)))
         assert not torch.allclose(game.decode(z, other), x, atol=1e-3)
     for m in game.modules():
         if isinstance(m, Coupling): nn.init.zeros_(m.told.weight)
     a, b = (game.encode(x, c)[0].split([96, 96], 1) for c in (y, 1 - y))
-    assert torch.equal(a[0], b[0]) and not torch.allclose(a[1], b[1]) # with couplings that are deaf, the top still listens
+    # with couplings that are deaf, the top still listens
+    assert torch.equal(a[0], b[0]) and not torch.allclose(a[1], b[1])
 
 
 def test_a_row_of_nan_is_not_told():
     game, x, y = small(), pictures(3), conditions(3)
     mixed = y.clone(); mixed[1] = math.nan
     told, untold, both = game.encode(x, y)[0], game.encode(x)[0], game.encode(x, mixed)[0]
-    assert torch.allclose(both[[0, 2]], told[[0, 2]]) and torch.allclose(both[1], untold[1]) and not torch.allclose(told[1], untold[1])
+    assert torch.allclose(both[[0, 2]], told[[0, 2]]) and torch.allclose(both[1],
+                                                                         untold[1]) and not torch.allclose(told[1], untold[1])
     plain = small(conditions=0)
     assert torch.allclose(plain.encode(x)[0], plain.encode(x, torch.zeros(3, 0))[0])
 
@@ -167,7 +173,8 @@ def test_read_backwards_it_is_as_sure_as_it_is_right():
     error = (sure - right).std() / len(right) ** .5
     assert .4 < right.mean() < .98 and abs(sure.mean() - right.mean()) < 4 * error
     sure, right = read_backwards(small(), temperature=.5)
-    assert abs(sure.mean() - right.mean()) > 4 * (sure - right).std() / len(right) ** .5 # cooled drawings are not the model's
+    # cooled drawings are not the model's
+    assert abs(sure.mean() - right.mean()) > 4 * (sure - right).std() / len(right) ** .5
 
 
 class Stretch(nn.Module):
@@ -181,12 +188,14 @@ class Stretch(nn.Module):
 
 def test_bits_of_known_densities():
     game = Flow(Stretch(2.))
-    assert torch.allclose(game.bits(torch.tensor(-game.nz * math.log(256 / 127.5))), torch.tensor(8.)) # even over the 256 bins: 8 bits
+    # even over the 256 bins: 8 bits
+    assert torch.allclose(game.bits(torch.tensor(-game.nz * math.log(256 / 127.5))), torch.tensor(8.))
     torch.manual_seed(0)
     noise = torch.randint(256, (500, 3, 8, 8)) / 127.5 - 1
     variance = (256 ** 2 / 12) / 127.5 ** 2 # of even noise, spread over its bins
     for scale in (1., 2.):
-        expected = math.log2(127.5) + (.5 * scale ** 2 * variance + .5 * math.log(2 * math.pi) - math.log(scale)) / math.log(2)
+        expected = math.log2(127.5) + (.5 * scale ** 2 * variance + .5
+                                       * math.log(2 * math.pi) - math.log(scale)) / math.log(2)
         assert abs(Flow(Stretch(scale)).loss('flow', noise)['nll'].item() - expected) < .01
     best = math.log2(127.5) + .5 * math.log2(2 * math.pi * math.e * variance) # the cheapest Gaussian: more than 8
     assert abs(Flow(Stretch(variance ** -.5)).loss('flow', noise)['nll'].item() - best) < .01 and best > 8
@@ -195,7 +204,8 @@ def test_bits_of_known_densities():
 def test_conditions_are_withheld_in_training_only():
     class Witness(Stretch):
         def forward(self, x, y=None): self.y = y; return super().forward(x)
-    game, x, y = Flow(Witness(1.), untold=.25), pictures(1, dtype=torch.float32).expand(4000, -1, -1, -1), torch.ones(4000, 3)
+    game, x, y = Flow(Witness(1.), untold=.25), pictures(1,
+                                                         dtype=torch.float32).expand(4000, -1, -1, -1), torch.ones(4000, 3)
     game.loss('flow', x, y)
     rows = game.net.y.isnan()
     assert torch.equal(rows.any(1), rows.all(1)) and abs(rows.any(1).float().mean() - .25) < .04
@@ -206,9 +216,11 @@ def test_conditions_are_withheld_in_training_only():
 def test_temperature_cools_the_codes():
     game = small(torch.float32)
     assert abs(game.latent(200).std() - .7) < .02 and abs(game.latent(200, 1.).std() - 1) < .02
-    assert torch.equal(game.sample(2, temperature=0.), game.sample(2, temperature=0.)) and game.sample(2).abs().max() <= 1
+    assert torch.equal(game.sample(2, temperature=0.),
+                       game.sample(2, temperature=0.)) and game.sample(2).abs().max() <= 1
     z = game.latent(2)
-    assert torch.equal(game.sample(2, z=z, temperature=9.), game.decode(z).clamp(-1, 1)) # codes that are given are not cooled again
+    # codes that are given are not cooled again
+    assert torch.equal(game.sample(2, z=z, temperature=9.), game.decode(z).clamp(-1, 1))
 
 
 def test_half_precision_touches_the_nets_only():
@@ -260,7 +272,8 @@ def test_captured_turns_equal_eager_turns():
     def play(graphs):
         torch.manual_seed(0)
         game = build_cnf(size=8, width=8, conditions=3, levels=2, steps=2)
-        dls = DataLoaders(Batches(pictures(32, dtype=torch.float32), conditions(32).float(), bs=8, device='cuda'), device='cuda')
+        dls = DataLoaders(Batches(pictures(32, dtype=torch.float32), conditions(32).float(), bs=8, device='cuda'),
+                          device='cuda')
         learn = GameLearner(dls, game, precision='fp32', graphs=graphs)
         torch.manual_seed(1)
         with learn.no_bar(), learn.no_logging(): learn.fit_to(12)

@@ -47,7 +47,8 @@ def discriminator_layers(deep):
 @pytest.mark.parametrize('system, size, total', [('R0.T2I', 64, 2_150_851), ('R2.ACGAN96', 96, 2_785_731)])
 def test_the_generator_has_the_layers_of_the_report(system, size, total):
     layers = describe(system)['nets']['generator']
-    assert [l['params'] for l in layers['layers'] if l['params']] == generator_layers(size) and layers['params'] == total
+    assert [l['params'] for l in layers['layers']
+            if l['params']] == generator_layers(size) and layers['params'] == total
     shapes = [tuple(map(int, l['output'].split(','))) for l in layers['layers'] if l['layer'] == 'PixelShuffle']
     assert shapes == [(size // 4, size // 4, 64), (size // 2, size // 2, 64), (size, size, 64)]
 
@@ -55,7 +56,8 @@ def test_the_generator_has_the_layers_of_the_report(system, size, total):
 @pytest.mark.parametrize('system, deep, total', [('R0.T2I', False, 23_776_632), ('R2.ACGAN96', True, 36_314_232)])
 def test_the_discriminator_has_the_layers_of_the_report(system, deep, total):
     layers = describe(system)['nets']['discriminator']
-    assert [l['params'] for l in layers['layers'] if l['params']] == discriminator_layers(deep) and layers['params'] == total
+    assert [l['params'] for l in layers['layers']
+            if l['params']] == discriminator_layers(deep) and layers['params'] == total
 
 
 def test_defaults_are_the_sizes_of_the_reports():
@@ -119,7 +121,8 @@ def test_blocks_start_as_what_they_add_to():
 
 def batch(n=6):
     g = torch.Generator().manual_seed(1)
-    return torch.rand(n, 3, 32, 32, generator=g) * 2 - 1, torch.eye(23)[torch.arange(n)] + torch.eye(23)[12 + torch.arange(n)]
+    return torch.rand(n, 3, 32, 32,
+                      generator=g) * 2 - 1, torch.eye(23)[torch.arange(n)] + torch.eye(23)[12 + torch.arange(n)]
 
 
 def test_terms_of_both_players():
@@ -127,7 +130,8 @@ def test_terms_of_both_players():
     for build, penalty in ((build_t2i, False), (build_acgan96, True)):
         game = small(build)
         assert set(game.loss('generator', x, y)) == {'adversarial', 'attributes'}
-        assert set(game.loss('discriminator', x, y)) == {'adversarial', 'attributes'} | ({'penalty'} if penalty else set())
+        assert set(game.loss('discriminator', x, y)) == {'adversarial',
+                                                         'attributes'} | ({'penalty'} if penalty else set())
     assert 'penalty' not in small(build_acgan96, spectral=True, penalty=None).loss('discriminator', x, y)
 
 
@@ -135,15 +139,18 @@ def test_terms_of_both_players():
 def test_the_weight_counts_summed_tags(weight, tags):
     "A head that knows nothing pays log 2 for each tag."
     game = small(weight=weight, labels=tags)
-    assert game.attributes(torch.zeros(4, tags), torch.ones(4, tags)).item() == pytest.approx(weight * tags * math.log(2), rel=1e-4, abs=1e-7)
+    assert game.attributes(torch.zeros(4, tags), torch.ones(4,
+                                                            tags)).item() == pytest.approx(weight * tags * math.log(2), rel=1e-4, abs=1e-7)
 
 
 @pytest.mark.parametrize('build', [build_t2i, build_acgan96])
 def test_rounds_leave_finite_numbers(build):
     x, y = batch(8)
-    learn = GameLearner(DataLoaders(Batches(x, y[:8], bs=4), device='cpu'), small(build, penalty=dragan()), lr=1e-3, precision='fp32')
+    learn = GameLearner(DataLoaders(Batches(x, y[:8], bs=4), device='cpu'), small(build, penalty=dragan()), lr=1e-3,
+                        precision='fp32')
     with learn.no_bar(), learn.no_logging(): learn.fit_rounds(3)
-    assert all(torch.isfinite(p).all() for p in learn.game.parameters()) and learn.history['discriminator.penalty'].notna().any()
+    assert all(torch.isfinite(p).all()
+               for p in learn.game.parameters()) and learn.history['discriminator.penalty'].notna().any()
 
 
 # --- conditions from text -------------------------------------------------------------------------------------------
@@ -160,7 +167,8 @@ def test_either_order_asks_for_the_same(tmp_path):
 
 
 @settings(max_examples=30)
-@given(st.integers(0, 2**40), st.lists(st.tuples(st.sampled_from([None, *HAIR]), st.sampled_from([None, *EYES])), min_size=1, max_size=8), st.integers(1, 6))
+@given(st.integers(0, 2**40), st.lists(st.tuples(st.sampled_from([None, *HAIR]), st.sampled_from([None, *EYES])),
+                                       min_size=1, max_size=8), st.integers(1, 6))
 def test_each_row_asks_for_one_colour_of_each_and_for_what_was_said(seed, colours, per_line):
     wishes = [(str(i), *pair) for i, pair in enumerate(colours)]
     y = tag_conditions(wishes, HAIR, EYES, per_line, seed)
@@ -170,7 +178,8 @@ def test_each_row_asks_for_one_colour_of_each_and_for_what_was_said(seed, colour
         if hair: assert (rows[:, HAIR.index(hair)] == 1).all()
         if eyes: assert (rows[:, 12 + EYES.index(eyes)] == 1).all()
     assert torch.equal(y, tag_conditions(wishes, HAIR, EYES, per_line, seed))
-    assert torch.equal(y[:per_line], tag_conditions(wishes[:1], HAIR, EYES, per_line, seed)) # later lines change nothing
+    # later lines change nothing
+    assert torch.equal(y[:per_line], tag_conditions(wishes[:1], HAIR, EYES, per_line, seed))
 
 
 def test_a_missing_half_is_drawn_evenly_from_the_seed():
@@ -196,9 +205,11 @@ def test_samples_have_the_course_names_sizes_and_are_the_same_for_a_seed(tmp_pat
     game = small().train()
     files = write_samples(game, WISHES, HAIR, EYES, tmp_path/'a', seed=3)
     assert [f.name for f in files] == [f'sample_{i}_{k}.jpg' for i in ('1', 'x-2') for k in range(1, 6)]
-    assert sorted(p.name for p in (tmp_path/'a').iterdir()) == sorted(f.name for f in files) # nothing half-written is left
+    # nothing half-written is left
+    assert sorted(p.name for p in (tmp_path/'a').iterdir()) == sorted(f.name for f in files)
     for f in files:
-        with Image.open(f) as picture: assert picture.size == (64, 64) and picture.format == 'JPEG' and picture.mode == 'RGB'
+        with Image.open(f) as picture:
+            assert picture.size == (64, 64) and picture.format == 'JPEG' and picture.mode == 'RGB'
     assert game.training and len(set(bytes_of(files))) == 10
     torch.rand(5) # the global random state plays no part
     assert bytes_of(files) == bytes_of(write_samples(game, WISHES, HAIR, EYES, tmp_path/'b', seed=3))
@@ -207,15 +218,18 @@ def test_samples_have_the_course_names_sizes_and_are_the_same_for_a_seed(tmp_pat
 
 def test_a_learner_writes_what_its_average_draws(tmp_path):
     x, y = batch(8)
-    learn = GameLearner(DataLoaders(Batches(x, y[:8], bs=4), device='cpu'), small(), lr=1e-2, precision='fp32', cbs=EMA(.5))
+    learn = GameLearner(DataLoaders(Batches(x, y[:8], bs=4), device='cpu'), small(), lr=1e-2, precision='fp32',
+                        cbs=EMA(.5))
     with learn.no_bar(), learn.no_logging(): learn.fit_rounds(3)
-    ours, average, last = (bytes_of(write_samples(g, WISHES[:1], HAIR, EYES, tmp_path, 2)) for g in (learn, learn.sampler, learn.game))
+    ours, average, last = (bytes_of(write_samples(g, WISHES[:1], HAIR, EYES, tmp_path, 2))
+                           for g in (learn, learn.sampler, learn.game))
     assert ours == average != last
 
 
 def test_a_larger_picture_is_brought_to_the_course_size_without_losing_its_colours(tmp_path):
     class Red(nn.Module):
-        def sample(self, n, y=None, z=None): return torch.tensor([1., -1., -1.])[None, :, None, None].expand(n, 3, 96, 96)
+        def sample(self, n, y=None, z=None):
+            return torch.tensor([1., -1., -1.])[None, :, None, None].expand(n, 3, 96, 96)
         device = torch.device('cpu')
     files = write_samples(Red(), WISHES, HAIR, EYES, tmp_path, per_line=1)
     with Image.open(files[0]) as picture:

@@ -15,7 +15,8 @@ torch.set_num_threads(1)
 
 def loaders(n=24):
     g = torch.Generator().manual_seed(0)
-    return DataLoaders(Batches(torch.rand(n, 3, 32, 32, generator=g) * 2 - 1, torch.eye(23)[torch.arange(n) % 23], bs=4), device='cpu')
+    return DataLoaders(Batches(torch.rand(n, 3, 32, 32, generator=g) * 2 - 1, torch.eye(23)[torch.arange(n) % 23],
+                               bs=4), device='cpu')
 
 
 def played(game, schedule, rounds=6):
@@ -44,19 +45,25 @@ def test_the_two_games_differ_only_in_how_the_slope_is_held():
 def test_five_to_one_is_five_to_one():
     for first in 'dg':
         learn = played(build_cwgan_gp(32, 4, 8), DG(5, 1, first), 10)
-        assert learn.steps == {'discriminator': 10, 'generator': 2} and learn.history.player.iloc[0] == dict(d='discriminator', g='generator')[first]
-        assert {'discriminator.penalty', 'discriminator.adversarial', 'generator.adversarial'} <= set(learn.history.attrs['terms'])
+        assert learn.steps == {'discriminator': 10,
+                               'generator': 2} and learn.history.player.iloc[0] == dict(d='discriminator', g='generator')[first]
+        assert {'discriminator.penalty', 'discriminator.adversarial',
+                'generator.adversarial'} <= set(learn.history.attrs['terms'])
 
 
 def test_both_players_read_the_tags():
     torch.manual_seed(0)
     game = build_cwgan(32, 4, 8)
     x, z, y = torch.rand(3, 3, 32, 32), torch.randn(3, 8), torch.eye(23)[:3]
-    assert not torch.allclose(game.sample(3, y, z), game.sample(3, y.flip(0), z)) and not torch.allclose(game.discriminator(x, y), game.discriminator(x, y.flip(0)))
+    assert not torch.allclose(game.sample(3, y, z),
+                              game.sample(3, y.flip(0), z)) and not torch.allclose(game.discriminator(x, y),
+                                                                                   game.discriminator(x, y.flip(0)))
 
 
 def test_no_critic_has_batchnorm_and_the_generator_reads_23_tags_more():
     for build in (build_cwgan, build_cwgan_gp, build_wgan_gp):
-        assert not any(isinstance(m, torch.nn.modules.batchnorm._NormBase) for m in build(32, 4, 8).discriminator.modules())
+        assert not any(isinstance(m, torch.nn.modules.batchnorm._NormBase)
+                       for m in build(32, 4, 8).discriminator.modules())
     plain, told = (find_system(n).build().generator for n in ('R0.WGANGP', 'R3.CWGAN'))
-    assert count_parameters(told) - count_parameters(plain) == 23 * 512 * 16 # more inputs of the first dense layer, nothing else
+    # more inputs of the first dense layer, nothing else
+    assert count_parameters(told) - count_parameters(plain) == 23 * 512 * 16

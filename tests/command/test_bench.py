@@ -60,7 +60,8 @@ def test_table_and_ratios_are_views_of_the_laps(small):
         assert row.images_per_second == mine.median() and (row.lowest, row.highest) == (mine.min(), mine.max())
     ours = laps[laps.contender == 'learner'].set_index('lap').images_per_second
     for _, row in ratios.iterrows():
-        assert row.ratio == pytest.approx((ours / laps[laps.contender == row.against].set_index('lap').images_per_second).median())
+        assert row.ratio == pytest.approx((ours / laps[laps.contender
+                                                       == row.against].set_index('lap').images_per_second).median())
     assert sorted(ratios.against) == sorted(set(KINDS) - {'learner'})
 
 
@@ -83,5 +84,6 @@ def test_memory_is_flat():
 
 
 def test_peak_memory_grows_with_the_batch():
-    small, large = (in_fresh_process('peak_memory', kind='bare', name='R1.GAN', bs=bs, width=4, device='cpu') for bs in (4, 64))
+    small, large = (in_fresh_process('peak_memory', kind='bare', name='R1.GAN', bs=bs, width=4, device='cpu')
+                    for bs in (4, 64))
     assert 0 < small < large

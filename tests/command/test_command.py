@@ -56,8 +56,10 @@ def faces(tmp_path_factory):
 def whole(faces, tmp_path_factory):
     "A GAN run from its start to its end, with everything switched on."
     run = tmp_path_factory.mktemp('runs')/'whole'
-    code, out, err = call('train', 'gan', '--data', faces, *SMALL, '--rounds', 60, '--d', 2, '--g', 1, '--objective', 'hinge', '--spectral',
-                          '--penalty', 'r1', '--penalty-weight', 1, '--lr', '4e-4', '1e-4', '--ema', .9, '--seed', 3, '--save-every', 10, '--out', run)
+    code, out, err = call('train', 'gan', '--data', faces, *SMALL, '--rounds', 60, '--d', 2, '--g', 1, '--objective',
+                          'hinge', '--spectral',
+                          '--penalty', 'r1', '--penalty-weight', 1, '--lr', '4e-4', '1e-4', '--ema', .9, '--seed', 3,
+                          '--save-every', 10, '--out', run)
     assert code == 0, err
     return run
 
@@ -79,7 +81,8 @@ def same(a, b):
 
 def test_a_run_leaves_everything(whole):
     names = {p.name for p in whole.iterdir()}
-    assert names == {'settings.json', 'checkpoint.pth', 'weights.safetensors', 'history.csv', 'samples.png', 'samples.gif', 'curves.png'}
+    assert names == {'settings.json', 'checkpoint.pth', 'weights.safetensors', 'history.csv', 'samples.png',
+                     'samples.gif', 'curves.png'}
     import pandas as pd
     history = pd.read_csv(whole/'history.csv')
     assert history['steps_discriminator'].max() == 60 and history['steps_generator'].max() == 30
@@ -100,7 +103,8 @@ def test_killed_run_goes_on_to_the_same_weights(whole, faces, tmp_path):
     "kill -9 at some moment between two checkpoints; the resumed run's weights are those of the run that was not killed, bit for bit."
     run = tmp_path/'killed'
     flags = json.loads((whole/'settings.json').read_text())['flags']
-    words = [str(w) for k, v in flags.items() if k != 'system' for w in (f"--{k.replace('_', '-')}", *([] if v is True else v if isinstance(v, list) else [v]))]
+    words = [str(w) for k, v in flags.items() if k != 'system'
+             for w in (f"--{k.replace('_', '-')}", *([] if v is True else v if isinstance(v, list) else [v]))]
     command = [sys.executable, '-m', 'dlcv_gan.cli.command', 'train', 'gan', *words, '--out', str(run)]
     process = subprocess.Popen(command, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
@@ -122,7 +126,8 @@ def test_killed_run_goes_on_to_the_same_weights(whole, faces, tmp_path):
 
 def test_ctrl_c_saves_and_says_how_to_go_on(faces, tmp_path):
     run = tmp_path/'stopped'
-    command = [sys.executable, '-m', 'dlcv_gan.cli.command', 'train', 'vae', '--data', str(faces), *SMALL, '--rounds', '100000', '--out', str(run)]
+    command = [sys.executable, '-m', 'dlcv_gan.cli.command', 'train', 'vae', '--data', str(faces), *SMALL, '--rounds',
+               '100000', '--out', str(run)]
     process = subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.time() + 120
     while not (run/'checkpoint.pth').exists() and time.time() < deadline and process.poll() is None: time.sleep(.02)
@@ -143,7 +148,8 @@ def test_a_run_can_be_made_longer_but_not_shorter(vae, tmp_path):
 def test_conflicts_on_resume_are_named(vae, faces):
     assert '--bs 4' in (said := refused('train', '--out', vae, '--resume', '--bs', 4)) and 'started with 8' in said
     assert '--system gan' in refused('train', 'gan', '--out', vae, '--resume')
-    assert call('train', 'vae', '--data', faces, *SMALL, '--seed', 0, '--out', vae, '--resume')[0] == 0 # the same again is no conflict
+    # the same again is no conflict
+    assert call('train', 'vae', '--data', faces, *SMALL, '--seed', 0, '--out', vae, '--resume')[0] == 0
     assert 'add --resume' in refused('train', 'vae', '--data', faces, *SMALL, '--out', vae)
 
 
@@ -151,7 +157,8 @@ def test_conflicts_on_resume_are_named(vae, faces):
 
 def test_sample_draws_a_grid_and_repeats_it(vae, tmp_path):
     files = [tmp_path/f'{i}.png' for i in range(3)]
-    for file, seed in zip(files, (5, 5, 6)): assert call('sample', vae, '--n', 6, '--seed', seed, '--out', file)[:2] == (0, f'{file}\n')
+    for file, seed in zip(files, (5, 5, 6)):
+        assert call('sample', vae, '--n', 6, '--seed', seed, '--out', file)[:2] == (0, f'{file}\n')
     a, b, c = (np.asarray(Image.open(f)) for f in files)
     assert (a == b).all() and (a != c).any() and a.ndim == 3
 
@@ -160,10 +167,13 @@ def test_score_is_one_json_object(vae, whole):
     code, out, _ = call('score', vae, '--json')
     score = json.loads(out)
     assert code == 0 and score['system'] == 'R1.VAE' and score['n'] == 12
-    assert score['mse']['[-1,1]'] == pytest.approx(4 * score['mse']['[0,1]']) and 'mean over pixels' in score['mse']['reduction']
+    assert score['mse']['[-1,1]'] == pytest.approx(4
+                                                   * score['mse']['[0,1]']) and 'mean over pixels' in score['mse']['reduction']
     for name in ('sharpness', 'diversity', 'frechet_distance', 'kernel_distance'):
-        for of in ('samples', 'real'): assert score[name][of]['low'] <= score[name][of]['value'] <= score[name][of]['high']
-    assert score['frechet_distance']['samples']['value'] > score['frechet_distance']['real']['value'] # it has hardly been trained
+        for of in ('samples', 'real'):
+            assert score[name][of]['low'] <= score[name][of]['value'] <= score[name][of]['high']
+    # it has hardly been trained
+    assert score['frechet_distance']['samples']['value'] > score['frechet_distance']['real']['value']
     code, out, _ = call('score', whole)
     assert code == 0 and 'sharpness' in out and 'mse' not in out
 
@@ -180,7 +190,8 @@ def test_systems_lists_names_objectives_and_penalties():
     code, out, _ = call('systems')
     assert code == 0 and all(word in out for word in ('R1.VAE', 'R1.GAN', *objectives(), *penalties()))
     assert {'minimax', 'non_saturating', 'least_squares', 'hinge', 'wasserstein'} <= set(objectives())
-    assert {'gradient_penalty', 'dragan', 'r1'} <= set(penalties()) and not {'clip_weights', 'kl', 'reconstruction', 'input_gradient'} & set(penalties())
+    assert {'gradient_penalty', 'dragan', 'r1'} <= set(penalties()) and not {'clip_weights', 'kl', 'reconstruction',
+                                                                             'input_gradient'} & set(penalties())
 
 
 def test_help_teaches_without_loading_torch():
@@ -195,12 +206,18 @@ def test_help_teaches_without_loading_torch():
 # ---- what users get wrong
 
 @pytest.mark.parametrize('flags, named', [
-    (['gna'], "'gan'"), (['vae', '--d', '2'], '--d: R1.VAE has one player'), (['vae', '--spectral'], '--spectral: R1.VAE takes no such'),
-    (['vae', '--set', 'kl-weight'], 'NAME=VALUE'), (['vae', '--set', 'beta=2'], '--beta: R1.VAE takes no such'), (['gan', '--d', '0', '--g', '0'], '0:0 moves nobody'),
-    (['gan', '--objective', 'hinged'], '--objective hinged'), (['gan', '--penalty', 'r2'], '--penalty r2'), (['gan', '--penalty-weight', '3'], '--penalty-weight: say which'),
-    (['gan', '--adaptive', '--d', '3'], '--adaptive decides'), (['gan', '--lr', '1', '2', '3'], '--lr: 3 rates for 2'), (['vae', '--lr', '-1'], '--lr'),
-    (['vae', '--bs', '100'], 'bs'), (['vae', '--size', '48'], '48'), (['vae', '--rounds', '0'], '--rounds'), (['vae', '--epochs', '1', '--rounds', '1'], 'give one of them'),
-    (['vae', '--ema', '2'], 'decay'), (['vae', '--seed', '-1'], 'seed'), (['vae', '--bs', 'many'], '--bs'), (['vae', '--save-every', '0'], '--save-every'), ([], 'name a system')])
+    (['gna'], "'gan'"), (['vae', '--d', '2'], '--d: R1.VAE has one player'),
+    (['vae', '--spectral'], '--spectral: R1.VAE takes no such'),
+    (['vae', '--set', 'kl-weight'], 'NAME=VALUE'), (['vae', '--set', 'beta=2'], '--beta: R1.VAE takes no such'),
+    (['gan', '--d', '0', '--g', '0'], '0:0 moves nobody'),
+    (['gan', '--objective', 'hinged'], '--objective hinged'), (['gan', '--penalty', 'r2'], '--penalty r2'),
+    (['gan', '--penalty-weight', '3'], '--penalty-weight: say which'),
+    (['gan', '--adaptive', '--d', '3'], '--adaptive decides'), (['gan', '--lr', '1', '2', '3'], '--lr: 3 rates for 2'),
+    (['vae', '--lr', '-1'], '--lr'),
+    (['vae', '--bs', '100'], 'bs'), (['vae', '--size', '48'], '48'), (['vae', '--rounds', '0'], '--rounds'),
+    (['vae', '--epochs', '1', '--rounds', '1'], 'give one of them'),
+    (['vae', '--ema', '2'], 'decay'), (['vae', '--seed', '-1'], 'seed'), (['vae', '--bs', 'many'], '--bs'),
+    (['vae', '--save-every', '0'], '--save-every'), ([], 'name a system')])
 def test_wrong_flags_are_named_and_leave_nothing(faces, tmp_path, flags, named):
     small = [w for i in range(0, len(SMALL), 2) if SMALL[i] not in flags for w in SMALL[i:i + 2]]
     assert named in refused('train', *flags, '--data', faces, *small, '--out', tmp_path/'run')
@@ -208,7 +225,8 @@ def test_wrong_flags_are_named_and_leave_nothing(faces, tmp_path, flags, named):
 
 
 def test_missing_things_are_named(tmp_path, faces):
-    assert f"--data {tmp_path/'no'}" in refused('train', 'vae', '--data', tmp_path/'no', *SMALL, '--out', tmp_path/'run')
+    assert f"--data {tmp_path/'no'}" in refused('train', 'vae', '--data', tmp_path/'no', *SMALL, '--out',
+                                                tmp_path/'run')
     assert '--data' in refused('train', 'vae', *SMALL, '--out', tmp_path/'run')
     for verb in ('sample', 'score'): assert str(tmp_path/'run') in refused(verb, tmp_path/'run')
     assert str(tmp_path/'run') in refused('train', '--out', tmp_path/'run', '--resume')
@@ -217,7 +235,8 @@ def test_missing_things_are_named(tmp_path, faces):
     assert '--n 0' in refused('draw', 'faces', tmp_path/'new', '--n', 0)
 
 
-@pytest.mark.parametrize('file, damage', [('weights.safetensors', lambda b: b[:len(b) // 2]), ('settings.json', lambda b: b[:40]), ('settings.json', lambda b: b'[]')])
+@pytest.mark.parametrize('file, damage', [('weights.safetensors', lambda b: b[:len(b) // 2]),
+                                          ('settings.json', lambda b: b[:40]), ('settings.json', lambda b: b'[]')])
 def test_damaged_files_are_named(vae, tmp_path, file, damage):
     run = shutil.copytree(vae, tmp_path/'run')
     (run/file).write_bytes(damage((run/file).read_bytes()))
@@ -240,7 +259,8 @@ def test_truncated_picture_is_named_or_skipped(faces, tmp_path):
     bad.write_bytes(bad.read_bytes()[:200])
     assert '00007.png' in refused('train', 'vae', '--data', data, *SMALL, '--rounds', 2, '--out', tmp_path/'run')
     assert not (tmp_path/'run').exists()
-    code, _, err = call('train', 'vae', '--data', data, *SMALL, '--rounds', 2, '--on-bad', 'skip', '--out', tmp_path/'run')
+    code, _, err = call('train', 'vae', '--data', data, *SMALL, '--rounds', 2, '--on-bad', 'skip', '--out',
+                        tmp_path/'run')
     assert code == 0 and 'skipped 1 bad' in err and '00007.png' in err
     assert json.loads((tmp_path/'run'/'settings.json').read_text())['pictures'] == 47
 
@@ -254,12 +274,14 @@ def test_full_disk_leaves_the_last_whole_checkpoint(vae, tmp_path):
     try: said = refused('train', '--out', run, '--resume', '--rounds', 30)
     finally: resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert str(run/'checkpoint.pth') in said and 'free some space' in said
-    assert (run/'checkpoint.pth').read_bytes() == before and not [p.name for p in run.iterdir() if p.name.startswith('.')]
+    assert (run/'checkpoint.pth').read_bytes() == before and not [p.name
+                                                                  for p in run.iterdir() if p.name.startswith('.')]
     assert call('train', '--out', run, '--resume')[0] == 0
 
 
 def test_divergence_has_its_own_exit_code(faces, tmp_path):
-    code, _, err = call('train', 'vae', '--data', faces, *SMALL, '--rounds', 40, '--lr', '1e30', '--out', tmp_path/'run')
+    code, _, err = call('train', 'vae', '--data', faces, *SMALL, '--rounds', 40, '--lr', '1e30', '--out',
+                        tmp_path/'run')
     assert code == 3 and 'error: the term ' in err and 'became' in err and 'Traceback' not in err
     assert (tmp_path/'run'/'history.csv').exists() and not (tmp_path/'run'/'weights.safetensors').exists()
 
@@ -270,7 +292,8 @@ def test_divergence_has_its_own_exit_code(faces, tmp_path):
 def acgan(faces, tmp_path_factory):
     "A finished run of a system with one attribute."
     out = tmp_path_factory.mktemp('runs')/'acgan'
-    done('train', 'acgan', '--data', faces, '--attributes', 'Smiling', *SMALL, '--nz', 12, '--set', 'embedded=4', '--rounds', 6, '--out', out)
+    done('train', 'acgan', '--data', faces, '--attributes', 'Smiling', *SMALL, '--nz', 12, '--set', 'embedded=4',
+         '--rounds', 6, '--out', out)
     return out
 
 
@@ -289,15 +312,18 @@ def test_wrong_labels_are_named(acgan, vae, faces, tmp_path):
     out = tmp_path/'run'
     assert '13' in refused('train', 'acgan', '--data', faces, *SMALL, '--out', out) # which of the thirteen?
     assert "'Smiling'" in refused('train', 'acgan', '--data', faces, '--attributes', 'Smilling', *SMALL, '--out', out)
-    assert 'not conditional' in refused('train', 'vae', '--data', faces, '--attributes', 'Smiling', *SMALL, '--out', out)
-    assert '--on Male' in refused('sample', acgan, '--on', 'Male') and 'not conditional' in refused('sample', vae, '--on', 'Male')
+    assert 'not conditional' in refused('train', 'vae', '--data', faces, '--attributes', 'Smiling', *SMALL, '--out',
+                                        out)
+    assert '--on Male' in refused('sample', acgan, '--on',
+                                  'Male') and 'not conditional' in refused('sample', vae, '--on', 'Male')
     assert not out.exists()
 
 
 @pytest.mark.parametrize('world, n, system, labels', [('anime', 40, 'cwgan', 23), ('scenes', 12, 'cgan', 24)])
 def test_worlds_are_drawn_read_and_trained_on(tmp_path, world, n, system, labels):
     done('draw', world, tmp_path/world, '--n', n, '--size', 32)
-    done('train', system, '--data', tmp_path/world, '--size', 32, '--width', 4, '--nz', 8, '--bs', 8, '--rounds', 5, '--out', tmp_path/'run')
+    done('train', system, '--data', tmp_path/world, '--size', 32, '--width', 4, '--nz', 8, '--bs', 8, '--rounds', 5,
+         '--out', tmp_path/'run')
     names = (tmp_path/'run'/'conditions.csv').read_text().splitlines()[0].split(',')
     assert len(names) == labels
     done('sample', tmp_path/'run', '--n', 2, '--on', names[0], names[-1])
@@ -314,26 +340,35 @@ def test_an_evaluator_grades_a_run_and_chooses_its_best_weights(faces, tmp_path)
     judge, run = tmp_path/'smiling.safetensors', tmp_path/'run'
     code, out, err = call('evaluator', faces, judge, '--attributes', 'Smiling', '--epochs', 1)
     assert code == 0 and 'unseen pictures' in err and 'Smiling' in err
-    flags = ['acgan-mended', '--data', faces, '--attributes', 'Smiling', *SMALL, '--ema', .5, '--rounds', 6, '--best-every', 4, '--out', run]
-    assert 'it knows 1 labels, 2 are asked for' in refused('train', *flags[:4], 'Smiling', 'Male', *SMALL, '--set', 'labels=2', '--best-every', 2, '--evaluator', judge, '--out', run)
+    flags = ['acgan-mended', '--data', faces, '--attributes', 'Smiling', *SMALL, '--ema', .5, '--rounds', 6,
+             '--best-every', 4, '--out', run]
+    assert 'it knows 1 labels, 2 are asked for' in refused('train', *flags[:4], 'Smiling', 'Male', *SMALL, '--set',
+                                                           'labels=2', '--best-every', 2, '--evaluator', judge, '--out',
+                                                           run)
     done('train', *flags, '--evaluator', judge)
     rows = (run/'scores.csv').read_text().splitlines()
-    assert rows[0] == 'round,score' and [int(r.split(',')[0]) for r in rows[1:]] == [4, 6], 'every four rounds, and the last'
+    assert rows[0] == 'round,score' and [int(r.split(',')[0])
+                                         for r in rows[1:]] == [4, 6], 'every four rounds, and the last'
     assert all(float(r.split(',')[1]) < 1 for r in rows[1:]), 'of one question the likeliest answer is no answer'
-    assert 'with --best-every' in refused('train', *[f for f in flags if f not in ('--best-every', 4)][:-1], tmp_path/'never', '--evaluator', judge)
-    assert 'knows Smiling; asked for are Male' in refused('train', *flags[:4], 'Male', *flags[5:-1], tmp_path/'never', '--evaluator', judge)
+    assert 'with --best-every' in refused('train', *[f for f in flags if f not in ('--best-every', 4)][:-1],
+                                          tmp_path/'never', '--evaluator', judge)
+    assert 'knows Smiling; asked for are Male' in refused('train', *flags[:4], 'Male', *flags[5:-1], tmp_path/'never',
+                                                          '--evaluator', judge)
     best, last = load_file(run/'best.safetensors'), load_file(run/'weights.safetensors')
     game = load_run(run)
     assert best.keys() == last.keys() and all(torch.equal(v, best[f'ema.{k}']) for k, v in game.state_dict().items())
-    assert 0 <= json.loads(done('score', run, '--n', 12, '--evaluator', judge, '--json'))['attribute_accuracy']['Smiling']['samples'] <= 1
-    assert 'asked for nothing' in refused('train', 'gan', '--data', faces, *SMALL, '--best-every', 2, '--evaluator', judge, '--out', tmp_path/'other')
+    assert 0 <= json.loads(done('score', run, '--n', 12, '--evaluator', judge,
+                                '--json'))['attribute_accuracy']['Smiling']['samples'] <= 1
+    assert 'asked for nothing' in refused('train', 'gan', '--data', faces, *SMALL, '--best-every', 2, '--evaluator',
+                                          judge, '--out', tmp_path/'other')
 
 
 def test_one_cycle_rises_and_falls_and_survives_a_resume(faces, tmp_path):
     "The rate is a function of the round: twelve rounds in one go, and six and six, end with the same weights."
     common = ['vae', '--data', faces, *SMALL, '--one-cycle', '--betas', .9, .999, '--save-every', 3]
     done('train', *common, '--rounds', 12, '--out', tmp_path/'whole')
-    command = [sys.executable, '-m', 'dlcv_gan.cli.command', 'train', *map(str, common), '--rounds', '12', '--out', str(tmp_path/'killed')]
+    command = [sys.executable, '-m', 'dlcv_gan.cli.command', 'train', *map(str, common), '--rounds', '12', '--out',
+               str(tmp_path/'killed')]
     process = subprocess.Popen(command, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (tmp_path/'killed'/'checkpoint.pth').exists() and process.poll() is None: time.sleep(.005)
     process.kill(); process.wait()
@@ -344,23 +379,28 @@ def test_one_cycle_rises_and_falls_and_survives_a_resume(faces, tmp_path):
 
 def test_printed_moments_are_the_default():
     from dlcv_gan.runs import make_settings
-    assert make_settings(dict(system='t2i', data='.'))['betas'] == [.5, .9] and make_settings(dict(system='cgan', data='.'))['betas'] == [.5, .99]
-    assert make_settings(dict(system='gan', data='.'))['betas'] == [.5, .999] and make_settings(dict(system='gan', data='.', betas=[0, .9]))['betas'] == [0, .9]
+    assert make_settings(dict(system='t2i', data='.'))['betas'] == [.5,
+                                                                    .9] and make_settings(dict(system='cgan', data='.'))['betas'] == [.5, .99]
+    assert make_settings(dict(system='gan', data='.'))['betas'] == [.5,
+                                                                    .999] and make_settings(dict(system='gan', data='.', betas=[0, .9]))['betas'] == [0, .9]
 
 
 def test_a_system_that_wraps_another_takes_its_settings(tmp_path):
     "R2.ACGAN96 is R0.T2I with other defaults: whoever has a laptop makes it narrow with the same flags."
     done('draw', 'anime', tmp_path/'anime', '--n', 24, '--size', 32)
-    done('train', 'acgan96', '--data', tmp_path/'anime', '--size', 32, '--width', 4, '--nz', 8, '--bs', 4, '--rounds', 2, '--set', 'blocks=1', '--set', 'depth=1', '--out', tmp_path/'run')
+    done('train', 'acgan96', '--data', tmp_path/'anime', '--size', 32, '--width', 4, '--nz', 8, '--bs', 4, '--rounds',
+         2, '--set', 'blocks=1', '--set', 'depth=1', '--out', tmp_path/'run')
 
 
 def test_a_translator_learns_from_two_folders_and_translates(tmp_path):
     data, run = tmp_path/'h', tmp_path/'run'
     done('draw', 'horse2zebra', data, '--n', 4, '--test', 6, '--size', 32)
-    done('train', 'cyclegan', '--data', data, '--size', 32, '--width', 2, '--set', 'blocks=1', '--bs', 2, '--rounds', 3, '--d', 2, '--g', 1, '--out', run)
+    done('train', 'cyclegan', '--data', data, '--size', 32, '--width', 2, '--set', 'blocks=1', '--bs', 2, '--rounds', 3,
+         '--d', 2, '--g', 1, '--out', run)
     done('train', '--out', run, '--resume', '--rounds', 5)
     text = done('translate', run, '--to', 'b', '--out', tmp_path/'zebras')
-    assert 'had nothing been done' in text and len(list((tmp_path/'zebras').iterdir())) == 6 and (tmp_path/'zebras.png').exists()
+    assert 'had nothing been done' in text and len(list((tmp_path
+                                                         /'zebras').iterdir())) == 6 and (tmp_path/'zebras.png').exists()
     assert '5 pictures' not in text and '7 pictures' in done('translate', run, '--to', 'a')
     done('sample', run, '--n', 2)
     assert 'translate' in refused('score', run)

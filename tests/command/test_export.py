@@ -16,8 +16,10 @@ onnxruntime = pytest.importorskip('onnxruntime', reason="pip install 'dlcv_gan[e
 pytest.importorskip('onnxscript')
 from dlcv_gan.cli.export import export_game, export_run, parity, parts, round_weights, to_onnx # noqa: E402
 
-GAMES = dict(gan=(lambda: build_gan(32, 4, 8), 0), acgan=(lambda: build_acgan(32, 4, 16, 8), 1), attributes=(lambda: build_attribute_gan(32, 8, 16, 3), 3),
-             tags=(lambda: build_t2i(32, 8, 1, 1, 16, 23), 23), vae=(lambda: build_vae(32, 8, 16), 0), flow=(lambda: build_cnf(32, 32, 3, levels=3, steps=2), 3),
+GAMES = dict(gan=(lambda: build_gan(32, 4, 8), 0), acgan=(lambda: build_acgan(32, 4, 16, 8), 1),
+             attributes=(lambda: build_attribute_gan(32, 8, 16, 3), 3),
+             tags=(lambda: build_t2i(32, 8, 1, 1, 16, 23), 23), vae=(lambda: build_vae(32, 8, 16), 0),
+             flow=(lambda: build_cnf(32, 32, 3, levels=3, steps=2), 3),
              cyclegan=(lambda: build_cyclegan(32, 8, 2), 0), copying=(lambda: build_cyclegan(32, 8, 2, copy=True), 0))
 
 
@@ -38,7 +40,8 @@ def test_files_give_what_pytorch_gives(name):
     game, labels = lively(name)
     for what, part in parts(round_weights(game), 32, labels).items():
         file = to_onnx(part)
-        assert 0 < parity(part, file) < 1e-4, what # two runtimes never agree to the last bit; 0 would mean that nothing was compared
+        # two runtimes never agree to the last bit; 0 would mean that nothing was compared
+        assert 0 < parity(part, file) < 1e-4, what
         assert b'.py' not in file and b'/home' not in file and b'site-packages' not in file, 'the file says where it was made'
 
 
@@ -81,7 +84,10 @@ def test_rounding_stays_within_half_a_step_and_leaves_the_game_alone():
 def test_a_rounded_flow_is_still_invertible_through_its_files():
     game, _ = lively('flow')
     run = {k: onnxruntime.InferenceSession(to_onnx(p)).run for k, p in parts(round_weights(game), 32, 3).items()}
-    x, told, untold = np.random.default_rng(0).uniform(-1, 1, (3, 3, 32, 32)).astype('f4'), np.eye(3, dtype='f4'), np.full((3, 3), np.nan, 'f4')
+    x, told, untold = np.random.default_rng(0).uniform(-1, 1,
+                                                       (3, 3, 32,
+                                                        32)).astype('f4'), np.eye(3,
+                                                                                  dtype='f4'), np.full((3, 3), np.nan, 'f4')
     for y in (told, untold):
         z, = run['encode'](None, dict(x=x, y=y))
         assert np.abs(run['decode'](None, dict(z=z, y=y))[0] - x).max() < 1e-3
@@ -92,21 +98,25 @@ def test_the_json_says_what_goes_in_and_comes_out(tmp_path):
     game, _ = lively('vae')
     said = export_game(game, tmp_path/'new', 'v', 32, bits=32, note='hello')
     assert said == json.loads((tmp_path/'new'/'v.json').read_text()) and said['note'] == 'hello'
-    assert said['parts']['encode']['outputs'] == dict(mean=[16], logvar=[16]) and said['parts']['decode']['inputs'] == dict(z=[16])
+    assert said['parts']['encode']['outputs'] == dict(mean=[16],
+                                                      logvar=[16]) and said['parts']['decode']['inputs'] == dict(z=[16])
     assert said['bytes'] == sum((tmp_path/'new'/p['file']).stat().st_size for p in said['parts'].values())
 
 
 def test_a_run_is_exported_by_the_command(tmp_path, capsys):
     from dlcv_gan.cli.command import main
     assert main(['draw', 'faces', f'{tmp_path}/data', '--n', '16', '--test', '8', '--size', '32']) == 0
-    assert main(['train', 'acgan-mended', '--data', f'{tmp_path}/data', '--out', f'{tmp_path}/run', '--size', '32', '--width', '4', '--nz', '8', '--attributes', 'Male',
+    assert main(['train', 'acgan-mended', '--data', f'{tmp_path}/data', '--out', f'{tmp_path}/run', '--size', '32',
+                 '--width', '4', '--nz', '8', '--attributes', 'Male',
                  '--set', 'weight=.5', '--rounds', '2', '--bs', '8']) == 0
     assert main(['export', f'{tmp_path}/run', f'{tmp_path}/web']) == 0
     assert 'run.generate.onnx' in capsys.readouterr().out
     assert json.loads((tmp_path/'web'/'run.json').read_text())['labels'] == ['Male']
 
 
-@pytest.mark.parametrize('call, says', [(lambda p: export_game(lively('gan')[0], p, 'x', 32, bits=4), 'bits is 4'), (lambda p: export_game(lively('gan')[0], p, 'x', 32, only=['encode']), 'no part is called'), (lambda p: export_run(p, p), 'settings.json')])
+@pytest.mark.parametrize('call, says', [(lambda p: export_game(lively('gan')[0], p, 'x', 32, bits=4), 'bits is 4'),
+                                        (lambda p: export_game(lively('gan')[0], p, 'x', 32, only=['encode']),
+                                         'no part is called'), (lambda p: export_run(p, p), 'settings.json')])
 def test_mistakes_are_named(tmp_path, call, says):
     with pytest.raises((ValueError, FileNotFoundError), match=says): call(tmp_path)
     assert not any(tmp_path.iterdir())

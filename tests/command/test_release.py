@@ -15,14 +15,17 @@ each_assignment = pytest.mark.parametrize('name', ASSIGNMENTS)
 
 def read(path): return json.loads(Path(path).read_text(encoding='utf-8'))
 def source(cell): return ''.join(cell['source'])
-def code(cells): return [re.sub(r'(?m)^#\|.*\n?', '', source(c)).strip('\n') for c in cells if c['cell_type'] == 'code' and 'default_exp' not in source(c)]
+def code(cells):
+    return [re.sub(r'(?m)^#\|.*\n?', '', source(c)).strip('\n')
+            for c in cells if c['cell_type'] == 'code' and 'default_exp' not in source(c)]
 
 
 def functions(text): # full name -> node
     found = {}
     for n in ast.parse(text).body:
         if isinstance(n, ast.FunctionDef): found[n.name] = n
-        if isinstance(n, ast.ClassDef): found |= {f'{n.name}.{m.name}': m for m in n.body if isinstance(m, ast.FunctionDef)}
+        if isinstance(n, ast.ClassDef):
+            found |= {f'{n.name}.{m.name}': m for m in n.body if isinstance(m, ast.FunctionDef)}
     return found
 
 
@@ -32,21 +35,27 @@ def test_signatures_and_docs_stay_and_bodies_go(name):
         before, after = functions(source(cell)), functions(cut := stub(source(cell)))
         for key, f in after.items():
             was = before[key]
-            assert (ast.dump(f.args), ast.get_docstring(f, clean=False), [ast.dump(d) for d in f.decorator_list]) == (ast.dump(was.args), ast.get_docstring(was, clean=False), [ast.dump(d) for d in was.decorator_list])
+            assert (ast.dump(f.args), ast.get_docstring(f, clean=False),
+                    [ast.dump(d) for d in f.decorator_list]) == (ast.dump(was.args),
+                                                                 ast.get_docstring(was, clean=False),
+                                                                 [ast.dump(d) for d in was.decorator_list])
             left = [ast.unparse(x) for x in f.body[ast.get_docstring(f) is not None:]]
             assert left == [f"raise NotImplementedError('your turn: {key}')"] or key.split('.')[-1].startswith('_') and left, key
         assert {k for k in before if '._' not in k.replace('.__', '')} <= set(after), 'only helpers of a class go'
         for key, f in after.items(): # up to the end of the docstring, comments and all
-            header = lambda text, f: text.split('\n')[f.lineno - 1:f.body[0].end_lineno if ast.get_docstring(f) else f.body[0].lineno - 1]
+            header = lambda text, f: text.split('\n')[f.lineno - 1:f.body[0].end_lineno if ast.get_docstring(f)
+                                                      else f.body[0].lineno - 1]
             if len(header(cut, f)) > 1: assert header(cut, f) == header(source(cell), before[key])
 
 
 @each_assignment
 def test_the_copy_has_no_answer_left_and_the_solution_put_back_is_what_it_was(name, tmp_path):
-    nb, copy = read(NBS/f'{name}.ipynb'), read(release_assignment(name, tmp_path/'students', tmp_path/'teacher', say=quiet))
+    nb, copy = read(NBS/f'{name}.ipynb'), read(release_assignment(name, tmp_path/'students', tmp_path/'teacher',
+                                                                  say=quiet))
     text = json.dumps(copy)
     assert '<details>' not in text and '#|' not in text and '.ipynb)' not in text and not any(c.get('outputs') for c in copy['cells']) and 'executed' not in copy['metadata']
-    checks = lambda cells: re.findall(r"check\('[\w.]+'", '\n'.join(source(c) for c in cells if c['cell_type'] == 'markdown'))
+    checks = lambda cells: re.findall(r"check\('[\w.]+'",
+                                      '\n'.join(source(c) for c in cells if c['cell_type'] == 'markdown'))
     assert checks(copy['cells']) == checks(nb['cells']) and checks(nb['cells'])
     solved = solutions(name)
     assert set(solved) == {c['id'] for c in copy['cells'] if 'solution' in c['metadata'].get('tags', ())}
@@ -60,37 +69,49 @@ def test_the_copy_has_no_answer_left_and_the_solution_put_back_is_what_it_was(na
 @pytest.mark.skipif(not ASSIGNMENTS, reason='the notebooks lie in the repository')
 def test_a_copy_runs_up_to_the_first_stub_and_with_the_solution_through(tmp_path, monkeypatch):
     nbformat, nbclient = pytest.importorskip('nbformat'), pytest.importorskip('nbclient')
-    for name, value in dict(DLCV_GAN_SCALE='smoke', OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore').items(): monkeypatch.setenv(name, value)
-    def play(nb): nbclient.NotebookClient(nb, timeout=600, kernel_name='python3', resources={'metadata': {'path': str(tmp_path)}}).execute()
+    for name, value in dict(DLCV_GAN_SCALE='smoke', OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore').items():
+        monkeypatch.setenv(name, value)
+    def play(nb):
+        nbclient.NotebookClient(nb, timeout=600, kernel_name='python3',
+                                resources={'metadata': {'path': str(tmp_path)}}).execute()
     nb = nbformat.read(release_assignment('10_vae', tmp_path, say=quiet), as_version=4)
     with pytest.raises(nbclient.exceptions.CellExecutionError) as e: play(nb)
     assert (e.value.ename, e.value.evalue) == ('NotImplementedError', 'your turn: build_vae')
     failed = next(i for i, c in enumerate(nb.cells) if any(o.output_type == 'error' for o in c.get('outputs', [])))
-    assert sum('NotImplementedError' in c.source for c in nb.cells[:failed]) == 2, 'both stubs were defined, and the first cell that uses one failed'
+    assert sum('NotImplementedError' in c.source
+               for c in nb.cells[:failed]) == 2, 'both stubs were defined, and the first cell that uses one failed'
     for c in nb.cells: c.source = solutions('10_vae').get(c.id, c.source)
     play(nb)
 
 
 def notebook(tmp_path, *cells):
-    made = [dict(cell_type='code', id=f'c{i}', metadata=dict(tags=[tag] if tag else []), source=text, outputs=[], execution_count=None) for i, (text, tag) in enumerate(cells)]
+    made = [dict(cell_type='code', id=f'c{i}', metadata=dict(tags=[tag] if tag else []), source=text, outputs=[],
+                 execution_count=None) for i, (text, tag) in enumerate(cells)]
     (tmp_path/'mine.ipynb').write_text(json.dumps(dict(cells=made, metadata={}, nbformat=4, nbformat_minor=5)))
     return tmp_path/'mine.ipynb'
 
 
 def test_a_teachers_tags_win(tmp_path):
     work, own = '#| export\ndef f(x): return x', 'def g(x):\n    return 2*x # twice'
-    file = notebook(tmp_path, (work, 'given'), (own, 'solution'), ('y = 3', 'solution'), ('secret = 1', 'hidden'), (own, None), (work, None))
+    file = notebook(tmp_path, (work, 'given'), (own, 'solution'), ('y = 3', 'solution'), ('secret = 1', 'hidden'),
+                    (own, None), (work, None))
     cells = [source(c) for c in read(release_assignment(file, tmp_path/'out', say=quiet))['cells']]
-    assert cells == ['def f(x): return x', "def g(x):\n    raise NotImplementedError('your turn: g')", "raise NotImplementedError('your turn: this cell')", own,
+    assert cells == ['def f(x): return x', "def g(x):\n    raise NotImplementedError('your turn: g')",
+                     "raise NotImplementedError('your turn: this cell')", own,
                      "def f(x):\n    raise NotImplementedError('your turn: f')", 'from dlcv_gan.check import check']
 
 
 @pytest.mark.parametrize('text, after', [
-    ('class A:\n    "é ü."\n    def one(self): "Does nothing."\n    def two(self):\n        "Ünï."\n        return 2 # two\n    def _own(self):\n        return 3\n\n    x = 1',
-     'class A:\n    "é ü."\n    def one(self): "Does nothing."\n    def two(self):\n        "Ünï."\n        raise NotImplementedError(\'your turn: A.two\')\n\n    x = 1'),
-    ('class B(C):\n    def __init__(self, n=2): # how many\n        self.n = n', "class B(C):\n    def __init__(self, n=2): # how many\n        raise NotImplementedError('your turn: B.__init__')"),
-    ('@cached\ndef f(a, # é\n      *, b=[1,\n            2]): # c\n    "Doc."\n    # a comment\n    def inner(): return a\n    return inner()\n_g = f(1)',
-     '@cached\ndef f(a, # é\n      *, b=[1,\n            2]): # c\n    "Doc."\n    raise NotImplementedError(\'your turn: f\')\n_g = f(1)')], ids=['class', 'only a constructor', 'function'])
+    ('class A:\n    "é ü."\n    def one(self): "Does nothing."\n    def two(self):\n        "Ünï."\n        return 2 '
+     '# two\n    def _own(self):\n        return 3\n\n    x = 1',
+     'class A:\n    "é ü."\n    def one(self): "Does nothing."\n    def two(self):\n        "Ünï."\n        raise '
+     'NotImplementedError(\'your turn: A.two\')\n\n    x = 1'),
+    ('class B(C):\n    def __init__(self, n=2): # how many\n        self.n = n',
+     "class B(C):\n    def __init__(self, n=2): # how many\n        raise NotImplementedError('your turn: B.__init__')"),
+    ('@cached\ndef f(a, # é\n      *, b=[1,\n            2]): # c\n    "Doc."\n    # a comment\n    def inner(): '
+     'return a\n    return inner()\n_g = f(1)',
+     '@cached\ndef f(a, # é\n      *, b=[1,\n            2]): # c\n    "Doc."\n    raise NotImplementedError(\'your '
+     'turn: f\')\n_g = f(1)')], ids=['class', 'only a constructor', 'function'])
 def test_stubs_of_every_form(text, after):
     assert stub(text) == after
     ast.parse(after)
@@ -98,15 +119,22 @@ def test_stubs_of_every_form(text, after):
 
 def test_what_goes_wrong_is_named_and_nothing_is_overwritten(tmp_path, capsys):
     file = notebook(tmp_path, ('#| export\ndef f(): return 1', None))
-    assert main(['release-assignment', str(file), str(tmp_path/'out'), '--solutions', str(tmp_path/'two')]) == 0 and '1 functions' in capsys.readouterr().out
+    assert main(['release-assignment', str(file), str(tmp_path/'out'), '--solutions',
+                 str(tmp_path/'two')]) == 0 and '1 functions' in capsys.readouterr().out
     before = (tmp_path/'out'/'mine.ipynb').read_bytes()
     (tmp_path/'bad.ipynb').write_text('{')
     (tmp_path/'none.ipynb').write_text(json.dumps(dict(cells=[], metadata={})))
-    for args, said in (([file, tmp_path/'out'], 'is there already'), ([file, tmp_path/'three', '--solutions', tmp_path/'two'], 'is there already'), ([file, tmp_path/'x', '--solutions', tmp_path/'x'], 'folder for the students'),
-                       (['no_such_thing', tmp_path/'x'], 'no notebook no_such_thing'), ([tmp_path/'bad.ipynb', tmp_path/'x'], 'is no notebook'), ([tmp_path/'none.ipynb', tmp_path/'x'], 'has no solution')):
+    for args, said in (([file, tmp_path/'out'], 'is there already'),
+                       ([file, tmp_path/'three', '--solutions', tmp_path/'two'], 'is there already'),
+                       ([file, tmp_path/'x', '--solutions', tmp_path/'x'], 'folder for the students'),
+                       (['no_such_thing', tmp_path/'x'], 'no notebook no_such_thing'),
+                       ([tmp_path/'bad.ipynb', tmp_path/'x'], 'is no notebook'),
+                       ([tmp_path/'none.ipynb', tmp_path/'x'], 'has no solution')):
         assert main(['release-assignment', *map(str, args)]) == 2
         err = capsys.readouterr().err
         assert said in err and len(err.splitlines()) == 1
-    assert (tmp_path/'out'/'mine.ipynb').read_bytes() == before and not (tmp_path/'three').exists() and not (tmp_path/'x').exists()
+    assert (tmp_path/'out'/'mine.ipynb').read_bytes() == before and not (tmp_path
+                                                                         /'three').exists() and not (tmp_path/'x').exists()
     broken = notebook(tmp_path, ('#| export\n%magic\ndef f(): return 1', None))
-    assert main(['release-assignment', str(broken), str(tmp_path/'y')]) == 2 and 'not plain Python' in capsys.readouterr().err
+    assert main(['release-assignment', str(broken),
+                 str(tmp_path/'y')]) == 2 and 'not plain Python' in capsys.readouterr().err

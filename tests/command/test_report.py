@@ -39,7 +39,10 @@ def test_a_whole_hand_in_misses_nothing_and_its_numbers_are_its_own(out):
     scores = json.loads((out/'metrics.json').read_text())
     assert 'issing' not in said[0] + text and said[0].endswith('8 figures, 16 places to write')
     headings = re.findall(r'(?m)^## (.*)', text)
-    assert [h[:3] for h in headings if h[0].isdigit()] == ['1-1', '1-2', '1-3', '1-4', '1-5', '2-1', '2-2', '2-3', '3-1', '3-2', '3-3'] and {'VAE against GAN', 'Bonus: InfoGAN'} <= set(headings)
+    assert [h[:3] for h in headings if h[0].isdigit()] == ['1-1', '1-2', '1-3', '1-4', '1-5', '2-1', '2-2', '2-3',
+                                                           '3-1', '3-2',
+                                                           '3-3'] and {'VAE against GAN',
+                                                                       'Bonus: InfoGAN'} <= set(headings)
     for link in re.findall(r'!\[.*?\]\((.*?)\)', text): assert (out/link).is_file()
     assert f"| {scores['vae']['test_mse']:.4g} |" in text and recipe(out/'acgan') in text and 'encoder 32,064' in text
     scores['vae']['test_mse'] = 1234.5
@@ -63,7 +66,8 @@ def test_what_is_missing_is_named_and_not_made_up(out):
     text = report(out, say=said.append).read_text()
     assert said[0].endswith('missing: gan.rank in metrics.json, fig2_3.jpg, the finished run acgan')
     assert '**Missing:** `fig2_3.jpg`' in text and '](fig2_3.jpg)' not in text and '**Missing:** the finished run `acgan`' in text
-    assert re.search(r'last tenth of the run \| \*missing\* \|', text) and re.search(r'nats a picture \| not measured \|', text)
+    assert re.search(r'last tenth of the run \| \*missing\* \|',
+                     text) and re.search(r'nats a picture \| not measured \|', text)
     (out/'metrics.json').unlink()
     assert 'the same `dlcv_gan hw4` command goes on' in report(out, say=quiet).read_text()
 
@@ -75,7 +79,9 @@ def test_runs_of_another_folder_are_found(out, handed_in):
     assert recipe(handed_in/'vae') in report(out, say=quiet).read_text()
 
 
-@pytest.mark.parametrize('edit', [lambda t: t.replace('**Write:** What', 'I saw', 1), lambda t: t + 'One line more.\n', lambda t: t.replace('<!--', '<!- -'), lambda t: '', lambda t: t.replace('\n', '\r\n')],
+@pytest.mark.parametrize('edit', [lambda t: t.replace('**Write:** What', 'I saw', 1), lambda t: t + 'One line more.\n',
+                                  lambda t: t.replace('<!--', '<!- -'), lambda t: '',
+                                  lambda t: t.replace('\n', '\r\n')],
                          ids=['an answer', 'below the last line', 'without its last line', 'emptied', 'line ends'])
 def test_an_edited_report_is_never_overwritten(out, edit):
     file = report(out, say=quiet)
@@ -94,7 +100,9 @@ def test_an_edited_report_is_never_overwritten(out, edit):
 
 def test_through_the_command(out, capsys):
     assert main(['report', str(out), '--course', 'hw4']) == 0 and 'report.md' in capsys.readouterr().out
-    for wrong, said in ((['report', str(out), '--course', 'lab7'], 'hand-in of hw4'), (['report', str(out/'vae')], 'single run'), (['report', str(out/'none')], 'settings.json is missing')):
+    for wrong, said in ((['report', str(out), '--course', 'lab7'], 'hand-in of hw4'),
+                        (['report', str(out/'vae')], 'single run'), (['report', str(out/'none')],
+                                                                     'settings.json is missing')):
         assert main(wrong) == 2
         err = capsys.readouterr().err
         assert err.startswith('error: ') and said in err and len(err.splitlines()) == 1

@@ -33,7 +33,8 @@ def test_studies_are_found_by_name():
 
 def test_every_claim_of_the_reports_is_declared_and_worded_once():
     claims = [(c.number, c.report, c.text) for s in studies().values() for c in s.claims]
-    assert {n for n, *_ in claims} == set(range(1, 35)) and len(set(claims)) == 34 # two studies may share one, in the same words
+    # two studies may share one, in the same words
+    assert {n for n, *_ in claims} == set(range(1, 35)) and len(set(claims)) == 34
     for s in studies().values(): assert len({c.number for c in s.claims}) == len(s.claims)
 
 
@@ -55,5 +56,6 @@ def test_nothing_but_failures_is_an_exit_code(toy, tmp_path, monkeypatch):
 
 
 def test_wrong_names_are_told(toy, tmp_path):
-    with pytest.raises(ValueError, match='no claim or metric 9: there are 1, 2, score'): command('toy', '--only', 9, '--workers', 1, '--out', tmp_path)
+    with pytest.raises(ValueError, match='no claim or metric 9: there are 1, 2, score'):
+        command('toy', '--only', 9, '--workers', 1, '--out', tmp_path)
     with pytest.raises(ValueError, match="no study is called 'qq'"): command('qq')

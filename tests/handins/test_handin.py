@@ -29,14 +29,17 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
 
 def test_a_page_escapes_what_it_is_told_and_leaves_out_what_is_not_there(tmp_path):
     Image.new('RGB', (4, 4)).save(tmp_path/'a.png')
-    page = write_page(tmp_path, 'A & B', '<script>', [('q < p?', 'yes & no')], [('a.png', 'one "quoted"'), ('b.png', 'gone')], ('a.png',), {}, dict(x=1.5, y=float('nan'))).read_text()
+    page = write_page(tmp_path, 'A & B', '<script>', [('q < p?', 'yes & no')],
+                      [('a.png', 'one "quoted"'), ('b.png', 'gone')], ('a.png',), {},
+                      dict(x=1.5, y=float('nan'))).read_text()
     assert '<script>' not in page and 'q &lt; p?' in page and 'src="a.png"' in page and 'b.png' not in page and '://' not in page
     assert json.loads((tmp_path/'metrics.json').read_text()) == dict(x=1.5, y=None)
 
 def test_a_signal_in_a_part_is_told_with_its_number(tmp_path, monkeypatch):
     monkeypatch.setattr(handin, 'start', lambda run, flags: (None, None))
     monkeypatch.setattr(handin, 'train_run', lambda *args: 15)
-    with pytest.raises(Stopped, match='part gan') as e: train_parts(tmp_path, dict(gan=dict(system='gan', rounds=1, bs=1)), say=quiet)
+    with pytest.raises(Stopped, match='part gan') as e:
+        train_parts(tmp_path, dict(gan=dict(system='gan', rounds=1, bs=1)), say=quiet)
     assert e.value.signal == 15
 
 def test_runs_that_are_not_there_are_named(tmp_path):
@@ -58,13 +61,15 @@ def test_course_b_writes_its_two_sheets_as_the_grader_wants_them(course_b):
     for name in ('gan.png', 'cgan.png'): assert Image.open(out/name).size == (640, 480)
     assert scores['gan']['faces'] is None and 'Not counted' in dict(hw3.answers(scores))['Faces on gan.png']
     assert set(scores['cyclegan']) == {'a to b', 'b to a'}
-    for s in scores['cyclegan'].values(): assert s['window']['error'] <= s['pixel']['error'] and s['window']['doing_nothing'] <= s['pixel']['doing_nothing']
+    for s in scores['cyclegan'].values():
+        assert s['window']['error'] <= s['pixel']['error'] and s['window']['doing_nothing'] <= s['pixel']['doing_nothing']
     assert 0 <= scores['tags']['hair']['guessing'] <= 1 and (out/'index.html').exists()
 
 def test_the_reports_of_courses_b_and_d_miss_nothing(course_b, course_d, tmp_path):
     for course, (out, _) in dict(hw3=course_b, lab7=course_d).items():
         said = []
-        assert 'issing' not in report(shutil.copytree(out, tmp_path/course), course, say=said.append).read_text() and 'missing' not in said[0]
+        assert 'issing' not in report(shutil.copytree(out, tmp_path/course), course,
+                                      say=said.append).read_text() and 'missing' not in said[0]
 
 def test_the_page_says_what_was_trained(course_b):
     page = (course_b[0]/'index.html').read_text()
@@ -75,7 +80,8 @@ def test_a_typo_does_not_lock_the_folder_and_comes_before_training(tmp_path, cou
     for wrong in (dict(data=tmp_path/'typo'), dict(horses=tmp_path/'typo', data=course_b[0]/'anime')):
         with pytest.raises(FileNotFoundError, match='typo'): hw3.hw3(out, scale='smoke', say=quiet, **wrong)
         assert not (out/'gan').exists()
-    with pytest.raises(FileNotFoundError, match='cgan/weights.safetensors is missing'): hw3.hw3(out, weights=course_b[0]/'cgan', scale='smoke', say=quiet)
+    with pytest.raises(FileNotFoundError, match='cgan/weights.safetensors is missing'):
+        hw3.hw3(out, weights=course_b[0]/'cgan', scale='smoke', say=quiet)
 
 def test_answers_follow_the_numbers(course_b):
     scores = json.loads(json.dumps(course_b[1]))
@@ -88,14 +94,18 @@ def test_answers_follow_the_numbers(course_b):
 
 def test_wrong_files_are_told_before_anything_is_trained(tmp_path):
     few = write_wishes(tmp_path/'few.txt', 24)
-    with pytest.raises(ValueError, match='24 lines, the sheet has 25'): hw3.hw3(tmp_path/'out', tags=few, scale='smoke', say=quiet)
+    with pytest.raises(ValueError, match='24 lines, the sheet has 25'):
+        hw3.hw3(tmp_path/'out', tags=few, scale='smoke', say=quiet)
     try: import cv2
     except ImportError: wrong, said = ValueError, 'opencv-python-headless'
     else: wrong, said = FileNotFoundError, 'no cascade'
-    with pytest.raises(wrong, match=said): hw3.hw3(tmp_path/'out', cascade=tmp_path/'none.xml', scale='smoke', say=quiet)
-    with pytest.raises(ValueError, match='violet'): wishes.anime(_write(tmp_path/'t.txt', '1,violet hair'), tmp_path/'out', scale='smoke', say=quiet)
+    with pytest.raises(wrong, match=said):
+        hw3.hw3(tmp_path/'out', cascade=tmp_path/'none.xml', scale='smoke', say=quiet)
+    with pytest.raises(ValueError, match='violet'):
+        wishes.anime(_write(tmp_path/'t.txt', '1,violet hair'), tmp_path/'out', scale='smoke', say=quiet)
     with pytest.raises(ValueError, match='at least 2'): lab7.lab7(tmp_path/'out', draws=1, scale='smoke', say=quiet)
-    with pytest.raises(FileNotFoundError, match='no evaluator'): lab7.lab7(tmp_path/'out', evaluator=tmp_path/'none.pth', scale='smoke', say=quiet)
+    with pytest.raises(FileNotFoundError, match='no evaluator'):
+        lab7.lab7(tmp_path/'out', evaluator=tmp_path/'none.pth', scale='smoke', say=quiet)
     assert not (tmp_path/'out').exists()
 
 def _write(path, text):
@@ -110,13 +120,16 @@ def test_course_c_answers_each_line_with_five_pictures(course_b, tmp_path):
     text = _write(tmp_path/'testing_text.txt', '7,blue hair red eyes\n12,green eyes')
     scores = wishes.anime(text, tmp_path/'one', scale='smoke', weights=course_b[0], say=quiet)
     names = {f'sample_{key}_{i}.jpg' for key in (7, 12) for i in range(1, 6)}
-    assert {p.name for p in (tmp_path/'one'/'samples').iterdir()} == names and scores['without_hair'] == 1 and scores['without_eyes'] == 0
+    assert {p.name
+            for p in (tmp_path/'one'
+                      /'samples').iterdir()} == names and scores['without_hair'] == 1 and scores['without_eyes'] == 0
     assert all(Image.open(tmp_path/'one'/'samples'/n).size == (64, 64) for n in names)
     assert 0 <= scores['tags']['hair']['samples'] <= 1 and 'judge' in dict(wishes.answers(scores))['Is it what was asked for?'], 'the faces of the run are still there'
     assert 'issing' not in report(tmp_path/'one', 'anime', say=quiet).read_text()
     wishes.anime(text, tmp_path/'two', scale='smoke', weights=course_b[0]/'cgan', say=quiet)
     assert all((tmp_path/'one'/'samples'/n).read_bytes() == (tmp_path/'two'/'samples'/n).read_bytes() for n in names)
-    with pytest.raises(ValueError, match='not conditioned on the 23 tags'): wishes.anime(text, tmp_path/'three', scale='smoke', weights=course_b[0]/'gan', say=quiet)
+    with pytest.raises(ValueError, match='not conditioned on the 23 tags'):
+        wishes.anime(text, tmp_path/'three', scale='smoke', weights=course_b[0]/'gan', say=quiet)
 
 
 # ---- course D
@@ -135,13 +148,16 @@ def test_course_d_hands_in_32_pictures_an_exam_in_file_order(course_d):
             assert s['handed_in'] * y.sum() == pytest.approx(round(s['handed_in'] * y.sum())), 'hits over labels'
             sheet, size = np.asarray(Image.open(out/f'exam_{model}'/f'{exam}.png')), 32
             assert sheet.shape == (4 * (size + 2) + 2, 8 * (size + 2) + 2, 3)
-            assert (sheet[size + 4:2 * size + 4, 2:size + 2] == np.asarray(Image.open(out/f'exam_{model}'/exam/'8.png'))).all(), 'the ninth opens the second row'
+            assert (sheet[size + 4:2 * size + 4, 2:size
+                          + 2] == np.asarray(Image.open(out/f'exam_{model}'/exam
+                                                        /'8.png'))).all(), 'the ninth opens the second row'
 
 def test_a_judge_of_other_labels_is_refused_before_anything_is_trained(course_d, tmp_path):
     from dlcv_gan.data.pictures import Pictures
     pictures = Pictures(np.zeros((20, 64, 64, 3), np.uint8), np.arange(20)[:, None] % 2, ['Male'])
     lab7.fit_evaluator(pictures, tmp_path/'male.safetensors', epochs=1, say=quiet)
-    with pytest.raises(ValueError, match='it knows 1 labels, 24 are asked for'): lab7.lab7(tmp_path/'out', evaluator=tmp_path/'male.safetensors', scale='smoke', say=quiet)
+    with pytest.raises(ValueError, match='it knows 1 labels, 24 are asked for'):
+        lab7.lab7(tmp_path/'out', evaluator=tmp_path/'male.safetensors', scale='smoke', say=quiet)
     about = json.loads((course_d[0]/'evaluator.json').read_text())
     assert about['held_out'] == course_d[1]['evaluator']['held_out'] and len(about['labels']) == 24
 
@@ -149,7 +165,8 @@ def test_guessing_is_what_guessing_scores(course_d):
     from dlcv_gan.scores import top_k_accuracy
     out, scores = course_d
     y = torch.from_numpy(read_conditions(out/'iclevr'/'test.json')).repeat(200, 1)
-    assert top_k_accuracy(torch.rand(y.shape, generator=torch.Generator().manual_seed(0)), y) == pytest.approx(scores['cgan']['test']['guessing'], abs=.01)
+    assert top_k_accuracy(torch.rand(y.shape, generator=torch.Generator().manual_seed(0)),
+                          y) == pytest.approx(scores['cgan']['test']['guessing'], abs=.01)
 
 def test_the_face_task_is_whole_and_exact(course_d):
     out, scores = course_d
@@ -164,9 +181,11 @@ def test_marks(accuracy, marks): assert lab7.exam_grade(accuracy) == marks
 def test_the_command_hands_in_and_says_how_it_was_stopped(course_d, tmp_path):
     "Through the console script, with the runs of the hand-in above."
     out, _ = course_d
-    line = [sys.executable, '-W', 'ignore', '-m', 'dlcv_gan.cli.command', 'lab7', str(tmp_path/'again'), '--data', str(out/'iclevr'), '--faces', str(out/'hw4_data'), '--draws', '2',
+    line = [sys.executable, '-W', 'ignore', '-m', 'dlcv_gan.cli.command', 'lab7', str(tmp_path/'again'), '--data',
+            str(out/'iclevr'), '--faces', str(out/'hw4_data'), '--draws', '2',
             '--scale', 'smoke', '--weights', str(out), '--evaluator', str(out/'evaluator.safetensors')]
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for exam in ('test', 'new_test'): assert (tmp_path/'again'/'exam_cnf'/f'{exam}.png').read_bytes() == (out/'exam_cnf'/f'{exam}.png').read_bytes()
+    for exam in ('test', 'new_test'):
+        assert (tmp_path/'again'/'exam_cnf'/f'{exam}.png').read_bytes() == (out/'exam_cnf'/f'{exam}.png').read_bytes()
     assert not (tmp_path/'again'/'cnf').exists() and not (tmp_path/'again'/'evaluator.safetensors').exists()

@@ -8,7 +8,8 @@ from PIL import Image
 from dlcv_gan.courses.hw4 import answers, figures, hw4
 
 ENV = {**os.environ, 'PYTHONWARNINGS': 'ignore', 'OMP_NUM_THREADS': '1'}
-run = [sys.executable, '-c', 'import sys; from dlcv_gan.hw4 import hw4; hw4(sys.argv[1], scale="smoke", seed=int(sys.argv[2]))']
+run = [sys.executable, '-c', 'import sys; from dlcv_gan.hw4 import hw4; hw4(sys.argv[1], scale="smoke", '
+                             'seed=int(sys.argv[2]))']
 timeless = lambda scores: {k: v for k, v in scores.items() if 'seconds' not in k}
 quiet = lambda line: None
 
@@ -21,9 +22,11 @@ def handed_in(tmp_path_factory):
 
 def test_every_file_the_course_wants_is_there_and_is_a_picture(handed_in):
     for name, _ in figures: assert Image.open(handed_in/name).size[0] > 100, name
-    assert {f'fig{n}.jpg' for n in ('1_2', '1_3', '1_4', '1_5', '2_2', '2_3', '3_2', '3_3')} <= {p.name for p in handed_in.iterdir()}
+    assert {f'fig{n}.jpg' for n in ('1_2', '1_3', '1_4', '1_5', '2_2', '2_3', '3_2',
+                                    '3_3')} <= {p.name for p in handed_in.iterdir()}
     size, gap = 32, 2
-    for name, (across, down) in {'fig1_3.jpg': (10, 2), 'fig1_4.jpg': (8, 4), 'fig2_3.jpg': (8, 4), 'fig3_3.jpg': (10, 2)}.items():
+    for name, (across, down) in {'fig1_3.jpg': (10, 2), 'fig1_4.jpg': (8, 4), 'fig2_3.jpg': (8, 4),
+                                 'fig3_3.jpg': (10, 2)}.items():
         assert Image.open(handed_in/name).size == (across * (size + gap) + gap, down * (size + gap) + gap)
 
 def test_the_page_shows_every_figure_and_asks_for_nothing_else(handed_in):
@@ -35,7 +38,8 @@ def test_the_scores_say_their_range_and_beat_nothing_they_did_not_measure(handed
     text = dict(answers(scores))
     said = text['Mean squared error of the VAE on the test set']
     assert 'pixels in [-1, 1]' in said and f"{scores['vae']['test_mse']:.4f}" in said
-    worse = json.loads(json.dumps(scores)); worse['gan']['samples']['sharpness'] = scores['vae']['samples']['sharpness'] / 2
+    worse = json.loads(json.dumps(scores))
+    worse['gan']['samples']['sharpness'] = scores['vae']['samples']['sharpness'] / 2
     assert 'Not sharper' in dict(answers(worse))['VAE against GAN']
     deaf = json.loads(json.dumps(scores)); deaf['acgan']['found']['accuracy'] = .5
     assert 'does not obey' in answers(deaf)[-1][1]
@@ -43,7 +47,8 @@ def test_the_scores_say_their_range_and_beat_nothing_they_did_not_measure(handed
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(handed_in, tmp_path):
     out = tmp_path/'run'
     process = subprocess.Popen([*run, str(out), '3'], env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (out/'gan'/'settings.json').exists() and process.poll() is None: time.sleep(.01) # killed in its second part
+    # killed in its second part
+    while not (out/'gan'/'settings.json').exists() and process.poll() is None: time.sleep(.01)
     process.send_signal(signal.SIGKILL); process.wait()
     assert (out/'vae'/'weights.safetensors').exists() and not (out/'metrics.json').exists()
     trained = (out/'vae'/'weights.safetensors').stat().st_mtime_ns
@@ -51,7 +56,8 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(handed_in, t
     assert (out/'vae'/'weights.safetensors').stat().st_mtime_ns == trained, 'a finished part was trained again'
     a, b = (timeless(json.loads((o/'metrics.json').read_text())) for o in (handed_in, out))
     assert a == b
-    for name in ('vae/weights.safetensors', 'gan/weights.safetensors', 'acgan/weights.safetensors', 'fig1_3.jpg', 'fig1_4.jpg', 'fig2_3.jpg', 'fig3_3.jpg'):
+    for name in ('vae/weights.safetensors', 'gan/weights.safetensors', 'acgan/weights.safetensors', 'fig1_3.jpg',
+                 'fig1_4.jpg', 'fig2_3.jpg', 'fig3_3.jpg'):
         assert (handed_in/name).read_bytes() == (out/name).read_bytes(), name
 
 def test_a_folder_is_claimed_by_one_hand_in(handed_in):
@@ -61,14 +67,18 @@ def test_a_folder_is_claimed_by_one_hand_in(handed_in):
 def test_weights_of_an_earlier_hand_in_draw_the_same_figures(handed_in, tmp_path):
     hw4(tmp_path/'again', data=handed_in/'hw4_data', scale='smoke', seed=3, weights=handed_in, say=quiet)
     assert not (tmp_path/'again'/'gan').exists()
-    for name in ('fig1_3.jpg', 'fig2_3.jpg', 'fig3_3.jpg'): assert (tmp_path/'again'/name).read_bytes() == (handed_in/name).read_bytes()
-    with pytest.raises(FileNotFoundError, match='no finished run'): hw4(tmp_path/'none', scale='smoke', weights=tmp_path, say=quiet)
+    for name in ('fig1_3.jpg', 'fig2_3.jpg', 'fig3_3.jpg'):
+        assert (tmp_path/'again'/name).read_bytes() == (handed_in/name).read_bytes()
+    with pytest.raises(FileNotFoundError, match='no finished run'):
+        hw4(tmp_path/'none', scale='smoke', weights=tmp_path, say=quiet)
     assert not (tmp_path/'none'/'metrics.json').exists()
 
 def test_a_plain_folder_of_pictures_will_do(tmp_path):
     folder = tmp_path/'my photos é'
     folder.mkdir()
-    for i in range(240): Image.fromarray(np.random.default_rng(i).integers(0, 255, (20 + i % 3, 24, 3), dtype=np.uint8)).save(folder/f'{i}.png')
+    for i in range(240):
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (20 + i % 3, 24, 3),
+                                                          dtype=np.uint8)).save(folder/f'{i}.png')
     (folder/'broken.png').write_bytes(b'')
     with pytest.raises(Exception, match='broken.png'): hw4(tmp_path/'a', data=folder, scale='smoke', say=quiet)
     scores = hw4(tmp_path/'b', data=folder, scale='smoke', on_bad='skip', say=quiet)

@@ -12,15 +12,19 @@ sys.path.insert(0, str(ROOT/'tools'))
 from api import read_module  # noqa: E402
 
 # The only arrows between library modules, each one paid for by what it saves.
-LIBRARY = {'faces': {'draw', 'worlds'}, 'animals': {'draw', 'worlds'}, 'scenes': {'worlds'}, # pictures are drawn with the kit, sets are written as one
-           'anime': {'draw', 'worlds', 'data', 'game'}, # and the order of the anime tags is the reader's, a single file is the learner's
+# pictures are drawn with the kit, sets are written as one
+LIBRARY = {'faces': {'draw', 'worlds'}, 'animals': {'draw', 'worlds'}, 'scenes': {'worlds'},
+           # and the order of the anime tags is the reader's, a single file is the learner's
+           'anime': {'draw', 'worlds', 'data', 'game'},
            'view': {'game'}, 'metrics': {'game'}, # files are written as the learner writes them: whole or not at all
            'residual': {'nets'}, # its discriminators have the same heads
-           'widgets': {'data', 'game', 'metrics', 'view', 'runs'}, # knobs and a panel: pictures, a learner, a ruler, a sheet; and a run folder is opened where it is defined
+           # knobs and a panel: pictures, a learner, a ruler, a sheet; and a run folder is opened where it is defined
+           'widgets': {'data', 'game', 'metrics', 'view', 'runs'},
            'check': {'losses', 'nets'}, # answers are held against the library's own losses, and tried on its critics
            'study': {'game'}, # the same files, the scale's word and the random states
            'scores': {'data', 'game'}, # what a course grades: pictures in the nets' range, drawn by a game
-           'bout': {'anime', 'faces', 'scenes', 'data', 'game', 'metrics'}} # what studies play: small worlds, a game, a ruler
+           # what studies play: small worlds, a game, a ruler
+           'bout': {'anime', 'faces', 'scenes', 'data', 'game', 'metrics'}}
 # What an assignment may know: the loop, the losses, and the networks its report prints.
 ASSIGNMENT = {'game', 'losses', 'nets', 'residual'}
 # An assignment that plays an earlier one's game by other rules imports that game instead of writing it twice.
@@ -76,19 +80,22 @@ def allowed(module: str, floor: dict) -> set:
 # ---- imports
 
 def test_every_module_has_a_notebook():
-    assert {p.stem for p in MODULES} == set(floors()), 'dlcv_gan/ and the default_exp of nbs/ disagree: run `nbdev_export`, remove what has no notebook'
+    assert {p.stem
+            for p in MODULES} == set(floors()), 'dlcv_gan/ and the default_exp of nbs/ disagree: run `nbdev_export`, remove what has no notebook'
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_module_is_named_as_its_notebook(path):
     names = [m for m, book in floors().items() if book == path.stem]
-    assert not names or names == [re.sub(r'^\d\d[a-z]?_', '', path.stem)], f'{path.name} exports {names}: name the module as the notebook, without its number'
+    assert not names or names == [re.sub(r'^\d\d[a-z]?_', '',
+                                         path.stem)], f'{path.name} exports {names}: name the module as the notebook, without its number'
 
 
 @pytest.mark.parametrize('path', [p for p in NOTEBOOKS if p.stem[0] == '2'], ids=lambda p: p.stem)
 def test_a_study_exports_its_declaration_and_what_plays_a_run(path):
     exported = '\n'.join(source(c) for c in code_cells(path) if is_exported(c))
-    calls = [n.value.func.id for n in ast.parse(exported).body if isinstance(n, ast.Assign) and isinstance(n.value, ast.Call) and isinstance(n.value.func, ast.Name)]
+    calls = [n.value.func.id for n in ast.parse(exported).body if isinstance(n, ast.Assign)
+             and isinstance(n.value, ast.Call) and isinstance(n.value.func, ast.Name)]
     assert 'Study' in calls, f'{path.name} declares no study: `name = Study(...)` in an exported cell, so that `dlcv_gan study` finds it'
     shown = re.findall(r'\b(plt|matplotlib|view)\b', exported)
     assert not shown, f'{path.name} exports its analysis ({shown[0]}): figures and tables stay in the notebook'
@@ -99,13 +106,16 @@ def test_arrows_point_down(path):
     floor = floors()
     may = allowed(path.stem, floor)
     wrong = [f'{path.name}:{line} imports {name}' for name, line, _ in imports(path)
-             if name.startswith('dlcv_gan.') and name.split('.')[1] in floor and name.split('.')[1] not in may | {path.stem}]
+             if name.startswith('dlcv_gan.') and name.split('.')[1] in floor
+             and name.split('.')[1] not in may | {path.stem}]
     assert not wrong, f'{wrong}\n{floor[path.stem]} may import {sorted(may) or "none of our modules"}: hand the thing in as an argument, or move it down'
 
 
 def test_the_arrow_reader_sees_every_form(tmp_path):
-    (tmp_path/'m.py').write_text('from .a import x\nfrom dlcv_gan.b import *\nimport dlcv_gan.c\ndef f():\n    from dlcv_gan import d\n')
-    assert imports(tmp_path/'m.py') == [('dlcv_gan.a', 1, False), ('dlcv_gan.b', 2, True), ('dlcv_gan.c', 3, False), ('dlcv_gan.d', 5, False)]
+    (tmp_path/'m.py').write_text('from .a import x\nfrom dlcv_gan.b import *\nimport dlcv_gan.c\ndef f():\n    from '
+                                 'dlcv_gan import d\n')
+    assert imports(tmp_path/'m.py') == [('dlcv_gan.a', 1, False), ('dlcv_gan.b', 2, True), ('dlcv_gan.c', 3, False),
+                                        ('dlcv_gan.d', 5, False)]
 
 
 @each_module
@@ -125,7 +135,8 @@ def test_third_parties_are_requirements(path):
     config = dict(re.findall(r'(?m)^(\w*requirements)\s*=(.*)$', (ROOT/'settings.ini').read_text(encoding='utf-8')))
     known = named(config['requirements']) | sys.stdlib_module_names | {'dlcv_gan'}
     # An extra that a user installs for one function may be imported inside it, never when the module is.
-    extras = set().union(*(named(v) for k, v in config.items() if k not in ('requirements', 'dev_requirements', 'lab_requirements')))
+    extras = set().union(*(named(v) for k, v in config.items()
+                           if k not in ('requirements', 'dev_requirements', 'lab_requirements')))
     top = {n.lineno for n in ast.parse(path.read_text(encoding='utf-8')).body}
     wrong = [f'{path.name}:{line} {name}' for name, line, _ in imports(path)
              if (root := name.split('.')[0]) not in known and (line in top or root not in extras)]
@@ -143,7 +154,8 @@ def undocumented(symbol) -> list[str]:
     event = symbol.kind == 'method' and EVENT.fullmatch(symbol.name.split('.')[-1]) and not symbol.parameters
     found = [] if symbol.doc or event else ['docstring']
     found += [f'comment on {p.name}' for p in symbol.parameters if not p.name.startswith('*') and not p.comment]
-    return [f'{symbol.name} (line {symbol.line}): no {x}' for x in found] + [y for m in symbol.members for y in undocumented(m)]
+    return [f'{symbol.name} (line {symbol.line}): no {x}' for x in found] + [y for m in symbol.members
+                                                                             for y in undocumented(m)]
 
 
 @each_module
@@ -171,12 +183,14 @@ class A:
     f, a = read_module(tmp_path/'m.py')
     assert undocumented(f) == ['f (line 2): no comment on w'] and f.returns.comment == 'the sum'
     assert f.parameters[1].comment == 'said above'
-    assert undocumented(a) == ['A (line 9): no comment on n', 'A.method (line 13): no docstring', 'A.method (line 13): no comment on k']
+    assert undocumented(a) == ['A (line 9): no comment on n', 'A.method (line 13): no docstring',
+                               'A.method (line 13): no comment on k']
 
 
 # ---- what a notebook is
 
-def code_lines(text: str) -> int: return sum(1 for x in text.splitlines() if x.strip() and not x.strip().startswith('#|'))
+def code_lines(text: str) -> int:
+    return sum(1 for x in text.splitlines() if x.strip() and not x.strip().startswith('#|'))
 def is_exported(cell) -> bool: return bool(re.search(r'(?m)^\s*#\|\s*exporti?\b', source(cell)))
 
 
@@ -184,8 +198,10 @@ def proportions(path: Path) -> tuple[int, int, int]:
     "Exported code lines, all code lines shown or exported, words of prose (code blocks are not prose)."
     hidden = lambda c: re.search(r'(?m)^\s*#\|\s*hide\s*$', source(c))
     code = [c for c in code_cells(path) if not hidden(c)]
-    prose = [re.sub(r'```.*?```', '', source(c), flags=re.DOTALL) for c in notebook(path)['cells'] if c['cell_type'] == 'markdown']
-    return (sum(code_lines(source(c)) for c in code if is_exported(c)), sum(code_lines(source(c)) for c in code), sum(len(x.split()) for x in prose))
+    prose = [re.sub(r'```.*?```', '', source(c), flags=re.DOTALL)
+             for c in notebook(path)['cells'] if c['cell_type'] == 'markdown']
+    return (sum(code_lines(source(c)) for c in code if is_exported(c)), sum(code_lines(source(c)) for c in code),
+            sum(len(x.split()) for x in prose))
 
 
 @each_notebook
@@ -222,7 +238,9 @@ def test_proportions_of_prose(path):
 @cache
 def held() -> list[Path]:
     "Every file that git holds, or would if all were added now."
-    try: listed = subprocess.run(['git', 'ls-files', '-coz', '--exclude-standard'], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    try:
+        listed = subprocess.run(['git', 'ls-files', '-coz', '--exclude-standard'], cwd=ROOT, check=True,
+                                capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError): pytest.skip('not a git checkout')
     return [p for x in listed.split('\0') if x and (p := ROOT/x).is_file()]
 
@@ -235,13 +253,15 @@ def lines_that(pattern: str) -> list[str]:
         if b'\0' in text[:4096]: continue
         for i, line in enumerate(text.decode('utf-8', 'replace').splitlines(), 1):
             line = re.sub(r'(?:[A-Za-z0-9+/=]|\\n){300,}', '', line) # a stored picture holds any word
-            if m := re.search(pattern, line): found.append(f'{p.relative_to(ROOT)}:{i}: {line[max(m.start() - 30, 0):m.end() + 50].strip()}')
+            if m := re.search(pattern, line):
+                found.append(f'{p.relative_to(ROOT)}:{i}: {line[max(m.start() - 30, 0):m.end() + 50].strip()}')
     return found
 
 
 # Bracketed letters, so that no pattern finds itself.
 @pytest.mark.parametrize('what, pattern, mend', [
-    ('an absolute path of one machine', r'(?<![\w./+=~:-])/(?:wor[k]|roo[t]|hom[e]|User[s])/\w', 'write it relative to the repository'),
+    ('an absolute path of one machine', r'(?<![\w./+=~:-])/(?:wor[k]|roo[t]|hom[e]|User[s])/\w',
+     'write it relative to the repository'),
     ('a package registry',
      r'(?:py[p]i|pythonh[o]sted|np[m]js|yarnp[k]g|anac[o]nda)\.(?:org|com)|--(?:extra-)?index-u[r]l|--find-l[i]nks',
      'name the package only; which registry is asked is the user\'s affair'),
@@ -272,7 +292,8 @@ def test_nothing_built_is_held():
 
 
 def test_no_module_named_for_nothing():
-    wrong = [str(p.relative_to(ROOT)) for p in held() if re.fullmatch(r'(\d\d[a-z]?_)?(utils?|helpers?|misc|common)\.(py|ipynb)', p.name)]
+    wrong = [str(p.relative_to(ROOT)) for p in held()
+             if re.fullmatch(r'(\d\d[a-z]?_)?(utils?|helpers?|misc|common)\.(py|ipynb)', p.name)]
     assert not wrong, f'{wrong}: name it for what it does'
 
 
@@ -284,8 +305,10 @@ def test_readme_is_the_index(tmp_path, monkeypatch):
     same = (tmp_path/'README.md').read_text(encoding='utf-8') == (ROOT/'README.md').read_text(encoding='utf-8')
     assert same, 'README.md is not what nbs/index.ipynb makes: run `make readme` and commit it'
     for p in (tmp_path/'docs'/'readme').iterdir():
-        assert (ROOT/'docs'/'readme'/p.name).is_file(), f'docs/readme/{p.name} is missing: run `make readme` and commit it'
-        assert (ROOT/'docs'/'readme'/p.name).read_bytes() == p.read_bytes(), f'docs/readme/{p.name} is old: run `make readme` and commit it'
+        assert (ROOT/'docs'/'readme'
+                /p.name).is_file(), f'docs/readme/{p.name} is missing: run `make readme` and commit it'
+        assert (ROOT/'docs'/'readme'
+                /p.name).read_bytes() == p.read_bytes(), f'docs/readme/{p.name} is old: run `make readme` and commit it'
 
 
 def test_scripts_can_be_run():

@@ -17,9 +17,11 @@ torch.set_num_threads(1)
 def exercises() -> dict: # (notebook, number) -> text of the exercise with its folded answer
     found = {}
     for path in sorted(NBS.glob('1[0-8]_*.ipynb')):
-        text = '\n'.join(''.join(c['source']) for c in json.loads(path.read_text(encoding='utf-8'))['cells'] if c['cell_type'] == 'markdown')
+        text = '\n'.join(''.join(c['source']) for c in json.loads(path.read_text(encoding='utf-8'))['cells']
+                         if c['cell_type'] == 'markdown')
         if '## Exercises' not in text: continue
-        for part in re.split(r'(?m)^(?=\d+\. )', text.partition('## Exercises')[2])[1:]: found[path.stem.partition('_')[2], int(part.split('.')[0])] = part
+        for part in re.split(r'(?m)^(?=\d+\. )', text.partition('## Exercises')[2])[1:]:
+            found[path.stem.partition('_')[2], int(part.split('.')[0])] = part
     return found
 
 
@@ -52,25 +54,42 @@ def test_the_folded_answer_is_right(name):
 
 ce = F.binary_cross_entropy_with_logits
 WRONG = {
-    'vae.1': [.25, 3*64*64, .25*64*64, 12.], 'vae.2': [lambda x: 0*x.mean(), lambda x: x.square().mean(), lambda x: (x - x.clamp(0, 1)).abs().mean(), lambda x: (x - x.clamp(0, 1)).square().sum()],
-    'vae.3': [lambda W, std: 0, lambda W, std: (W*std).sum()**2, lambda W, std: (W*std).abs().sum(), lambda W, std: W.square().sum()*std.square().sum(), lambda W, std: (W*std).square().mean()],
+    'vae.1': [.25, 3*64*64, .25*64*64, 12.], 'vae.2': [lambda x: 0*x.mean(), lambda x: x.square().mean(),
+                                                       lambda x: (x - x.clamp(0, 1)).abs().mean(),
+                                                       lambda x: (x - x.clamp(0, 1)).square().sum()],
+    'vae.3': [lambda W, std: 0, lambda W, std: (W*std).sum()**2, lambda W, std: (W*std).abs().sum(),
+              lambda W, std: W.square().sum()*std.square().sum(), lambda W, std: (W*std).square().mean()],
     'gan.1': [8, 2, 0], 'gan.2': ['scores', 'losses', 'ranking'], 'gan.3': [-4.6, 0, 1., 4., 5.],
     'acgan.1': ['asked', 'found_if_asked', 'loss'],
-    'acgan.2': [lambda p, r, f, y: ce(r if p == 'discriminator' else f, y), lambda p, r, f, y: 3*(ce(r, y) + ce(f, y)), lambda p, r, f, y: 3*ce(f if p == 'discriminator' else r, y),
-                lambda p, r, f, y: 3*ce(r, y), lambda p, r, f, y: 3*ce(r if p == 'discriminator' else f, 1 - y), lambda p, r, f, y: 0.],
-    'wgan.1': [1/300, 300, 0], 'wgan.2': [lambda D, x: 0., lambda D, x: 1., lambda D, x: (D(x)[0] - D(x)[1]).item(), lambda D, x: D(x).sum().item(), lambda D, x: nn.init.zeros_(D.score.weight).sum().item()],
-    'wgan.3': [lambda a, b: (a - b).abs().mean(), lambda a, b: (a.mean() - b.mean()).abs(), lambda a, b: a.mean() - b.mean(), lambda a, b: (a.sort().values - b.sort().values).square().mean(),
+    'acgan.2': [lambda p, r, f, y: ce(r if p == 'discriminator' else f, y), lambda p, r, f, y: 3*(ce(r, y) + ce(f, y)),
+                lambda p, r, f, y: 3*ce(f if p == 'discriminator' else r, y),
+                lambda p, r, f, y: 3*ce(r, y), lambda p, r, f, y: 3*ce(r if p == 'discriminator' else f, 1 - y),
+                lambda p, r, f, y: 0.],
+    'wgan.1': [1/300, 300, 0], 'wgan.2': [lambda D, x: 0., lambda D, x: 1., lambda D, x: (D(x)[0] - D(x)[1]).item(),
+                                          lambda D, x: D(x).sum().item(),
+                                          lambda D, x: nn.init.zeros_(D.score.weight).sum().item()],
+    'wgan.3': [lambda a, b: (a - b).abs().mean(), lambda a, b: (a.mean() - b.mean()).abs(),
+               lambda a, b: a.mean() - b.mean(), lambda a, b: (a.sort().values - b.sort().values).square().mean(),
                lambda a, b: (a.sort().values - b.sort().values).abs().sum(), lambda a, b: 0],
     'tags.1': [1, .5, -1], 'tags.2': [25, 23, 1], 'tags.4': [.98, 1., 99],
     'cyclegan.1': ['on_animal', 'gain'], 'cyclegan.2': ['identity', 'adversarial', 'loss'],
-    'cyclegan.3': [lambda a, b: (a - b).mean(), lambda a, b: (a - b).abs(), lambda a, b: (a - b).abs().sum(), lambda a, b: b.abs().mean(), lambda a, b: -(a - b).abs().mean(),
+    'cyclegan.3': [lambda a, b: (a - b).mean(), lambda a, b: (a - b).abs(), lambda a, b: (a - b).abs().sum(),
+                   lambda a, b: b.abs().mean(), lambda a, b: -(a - b).abs().mean(),
                    lambda a, b: (a - b).abs().mean().item(), lambda a, b: 0*(a - b).abs().mean()],
-    'cyclegan.4': [(1, 1, 1, 1), (0, 1, 0, 2), (1, 0, 1, 0), (1, 1, 2)], 'iclevr.1': [23, 24], 'iclevr.2': ['accuracy', 'sharpness'],
-    'flow.1': [.7, 1], 'flow.2': [lambda w: 8., lambda w: 8*w, lambda w: max(0., 8 + torch.log2(torch.tensor(w)).item()), lambda w: 8 - torch.log2(torch.tensor(w)).item()],
-    'tips.1': [lambda *a: True, lambda *a: False, lambda low, high, f: low >= 0, lambda low, high, f: isinstance(f, nn.Tanh) == (low < 0), lambda low, high, f: not isinstance(f, nn.Sigmoid) or low >= 0],
-    'tips.3': [lambda s: (1 - s.sigmoid(), s.sigmoid()), lambda s: (s, s), lambda s: s.sigmoid(), lambda s: (s.sigmoid(), s.sigmoid())],
-    'tips.4': [minimax, non_saturating, hinge, Objective(lambda r, f: ce(r, torch.full_like(r, .9)) + ce(f, torch.full_like(f, .1)), non_saturating.generator),
-               Objective(lambda r, f: ce(r, torch.full_like(r, .8)) + ce(f, torch.zeros_like(f)), non_saturating.generator),
+    'cyclegan.4': [(1, 1, 1, 1), (0, 1, 0, 2), (1, 0, 1, 0), (1, 1, 2)], 'iclevr.1': [23, 24],
+    'iclevr.2': ['accuracy', 'sharpness'],
+    'flow.1': [.7, 1], 'flow.2': [lambda w: 8., lambda w: 8*w,
+                                  lambda w: max(0., 8 + torch.log2(torch.tensor(w)).item()),
+                                  lambda w: 8 - torch.log2(torch.tensor(w)).item()],
+    'tips.1': [lambda *a: True, lambda *a: False, lambda low, high, f: low >= 0,
+               lambda low, high, f: isinstance(f, nn.Tanh) == (low < 0),
+               lambda low, high, f: not isinstance(f, nn.Sigmoid) or low >= 0],
+    'tips.3': [lambda s: (1 - s.sigmoid(), s.sigmoid()), lambda s: (s, s), lambda s: s.sigmoid(),
+               lambda s: (s.sigmoid(), s.sigmoid())],
+    'tips.4': [minimax, non_saturating, hinge, Objective(lambda r, f: ce(r,
+                                                                         torch.full_like(r, .9)) + ce(f, torch.full_like(f, .1)), non_saturating.generator),
+               Objective(lambda r, f: ce(r, torch.full_like(r, .8)) + ce(f, torch.zeros_like(f)),
+                         non_saturating.generator),
                Objective(lambda r, f: ce(r, torch.full_like(r, .9)) + ce(f, torch.zeros_like(f)), minimax.generator)],
     'tips.5': [1, 0, 20, 5]}
 UNFIT = [None, [], 'a sentence', object(), float('nan'), lambda: 0, lambda *a: None]
@@ -95,8 +114,11 @@ def test_other_ways_to_write_it_are_right_as_well():
         at = torch.cat([real, fake]).sort().values
         F_, G = ((x[:, None] <= at[:-1]).double().mean(0) for x in (real, fake))
         return ((F_ - G).abs()*at.diff()).sum()
-    right = {'wgan.2': by_gradient, 'wgan.3': by_transport, 'cyclegan.3': lambda a, b: (a - b).square().sum(1).mean(), 'vae.3': lambda W, s: torch.trace(W @ torch.diag(s**2) @ W.T),
-             'tips.4': Objective(lambda r, f: ce(r, torch.full_like(r, .9)) + ce(f, torch.zeros_like(f)), non_saturating.generator), 'gan.2': " D's rank ", 'tags.2': torch.tensor(108.7), 'tags.4': '0.99'}
+    right = {'wgan.2': by_gradient, 'wgan.3': by_transport, 'cyclegan.3': lambda a, b: (a - b).square().sum(1).mean(),
+             'vae.3': lambda W, s: torch.trace(W @ torch.diag(s**2) @ W.T),
+             'tips.4': Objective(lambda r, f: ce(r, torch.full_like(r, .9)) + ce(f, torch.zeros_like(f)),
+                                 non_saturating.generator), 'gan.2': " D's rank ", 'tags.2': torch.tensor(108.7),
+             'tags.4': '0.99'}
     for name, answer in right.items(): assert verdict(name, answer).right, (name, verdict(name, answer).hint)
 
 def test_a_check_leaves_no_trace():

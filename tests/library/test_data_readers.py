@@ -21,7 +21,8 @@ SHARED = Path(__file__).resolve().parents[3]/'shared'/'data'
 
 
 def real(name):
-    if not (SHARED/name).exists(): pytest.skip(f'{SHARED/name} is absent: the real sample files travel beside the repository')
+    if not (SHARED/name).exists():
+        pytest.skip(f'{SHARED/name} is absent: the real sample files travel beside the repository')
     return SHARED/name
 
 
@@ -117,7 +118,8 @@ def test_hw4_duplicate_row_names_both_lines(tmp_path):
     fails(read_hw4, hw4(tmp_path, ['a.png,0,1', 'a.png,1,1']), says=['line 3', 'line 2', "'a.png'"])
 
 
-@pytest.mark.parametrize('header,says', [('image_name,Bangs,Bangs', ["'Bangs' twice"]), ('image_name,Bangs,', ['empty name']),
+@pytest.mark.parametrize('header,says', [('image_name,Bangs,Bangs', ["'Bangs' twice"]),
+                                         ('image_name,Bangs,', ['empty name']),
                                          ('image_name', ['no attribute']), ('a.png,0,1', ['line 1', 'image_name'])])
 def test_hw4_bad_headers_always_raise(tmp_path, header, says):
     fails(read_hw4, hw4(tmp_path, ['b.png,0,1'], header), on_bad='skip', says=['train.csv', *says])
@@ -156,11 +158,13 @@ def test_real_hw4_head(tmp_path):
 def celeba(root, names=('000001.jpg', '000002.jpg', '000003.jpg'), folder='img_align_celeba', gap=' ', said=None):
     for i, n in enumerate(names): dot(root/folder/n, i)
     rows = [f'{n}{gap}{-1 if i%2 else 1:2d}  {1 if i == 2 else -1:2d} ' for i, n in enumerate(names)]
-    (root/'list_attr_celeba.txt').write_text('\n'.join([str(len(names) if said is None else said), 'Bald Young ', *rows]) + '\n')
+    (root/'list_attr_celeba.txt').write_text('\n'.join([str(len(names) if said is None else said), 'Bald Young ',
+                                                        *rows]) + '\n')
     return root
 
 
-@pytest.mark.parametrize('folder', ['img_align_celeba', 'img_align_celeba/img_align_celeba', 'images', '.', 'Img/img_align_celeba'])
+@pytest.mark.parametrize('folder', ['img_align_celeba', 'img_align_celeba/img_align_celeba', 'images', '.',
+                                    'Img/img_align_celeba'])
 @pytest.mark.parametrize('gap', [' ', '  '])
 def test_celeba_layouts(tmp_path, folder, gap):
     listing = read_celeba(celeba(tmp_path, folder=folder, gap=gap), 'all')
@@ -182,7 +186,8 @@ def test_celeba_partition(tmp_path):
     celeba(tmp_path)
     (tmp_path/'list_eval_partition.txt').write_text('000003.jpg 0\n000001.jpg 1\n000002.jpg 2\n')
     got = {s: [f.name for f in read_celeba(tmp_path, s).files] for s in ('train', 'valid', 'test', 'all')}
-    assert got == dict(train=['000003.jpg'], valid=['000001.jpg'], test=['000002.jpg'], all=['000001.jpg', '000002.jpg', '000003.jpg'])
+    assert got == dict(train=['000003.jpg'], valid=['000001.jpg'], test=['000002.jpg'],
+                       all=['000001.jpg', '000002.jpg', '000003.jpg'])
     (tmp_path/'list_eval_partition.txt').write_text('000003.jpg 0\n000001.jpg 7\n000002.jpg 2\n')
     fails(read_celeba, tmp_path, says=['list_eval_partition.txt, line 2', '0, 1 or 2'])
     (tmp_path/'list_eval_partition.txt').write_text('000003.jpg 0\n000002.jpg 2\n')
@@ -216,7 +221,8 @@ def test_real_celeba_head(tmp_path):
     assert len(listing) == 10 and len(listing.attributes) == 40
     values = np.array([line.split()[1:] for line in text.splitlines()[2:]], int)
     assert np.array_equal(listing.labels, (values + 1)//2)
-    assert '  ' in text.splitlines()[2] and ' -1' in text                 # uneven blanks are in the real file, not only in ours
+    # uneven blanks are in the real file, not only in ours
+    assert '  ' in text.splitlines()[2] and ' -1' in text
 
 
 def test_real_rows_in_the_layout_of_celeba_hq(tmp_path):
@@ -226,7 +232,8 @@ def test_real_rows_in_the_layout_of_celeba_hq(tmp_path):
     text = '\n'.join([str(len(rows)), names, *(row.replace(' ', '  ', 1) for row in rows)])
     (tmp_path/'CelebAMask-HQ-attribute-anno.txt').write_text(text)
     listing = read_celeba(tmp_path, 'all')
-    assert np.array_equal(listing.labels, (np.array([row.split()[1:] for row in rows], int) + 1)//2) and listing.attributes == names.split()
+    assert np.array_equal(listing.labels, (np.array([row.split()[1:] for row in rows],
+                                                    int) + 1)//2) and listing.attributes == names.split()
 
 
 # --- folders and splits
@@ -237,7 +244,8 @@ def test_folder_order_hidden_files_and_splits(tmp_path):
         else: (tmp_path/n).parent.mkdir(exist_ok=True); Image.new('RGB', (4, 4)).save(tmp_path/n, 'png')
     assert [f.name for f in read_folder(tmp_path, 'all').files] == ['2.PNG', '10.png']
     assert [f.name for f in read_folder(tmp_path, 'all', recursive=True).files] == ['2.PNG', '10.png', '3.jpg']
-    assert [f.name for f in read_folder(tmp_path, 'sub').files] == ['3.jpg'] and read_folder(tmp_path, 'all').labels is None
+    assert [f.name for f in read_folder(tmp_path,
+                                        'sub').files] == ['3.jpg'] and read_folder(tmp_path, 'all').labels is None
     fails(read_folder, tmp_path/'nowhere', kind=FileNotFoundError, says=['nowhere'])
     (tmp_path/'bare').mkdir(); fails(read_folder, tmp_path/'bare', kind=FileNotFoundError, says=['bare', 'no pictures'])
     (tmp_path/'few').mkdir(); shutil.copy(tmp_path/'10.png', tmp_path/'few/0.png')
@@ -248,7 +256,8 @@ def test_hashed_split_is_a_tenth_and_never_moves():
     names = [f'{i:06d}.jpg' for i in range(20000)]
     assert abs(np.mean([in_test_split(n) for n in names]) - .1) < .01
     assert [n for n in names[:60] if in_test_split(n)] == [n for n in names[:60] if in_test_split(n)]
-    assert [i for i in range(40) if in_test_split(f'{i}.png')] == [2, 6, 27]      # pinned: a change would leak test pictures into training
+    # pinned: a change would leak test pictures into training
+    assert [i for i in range(40) if in_test_split(f'{i}.png')] == [2, 6, 27]
 
 
 # --- anime faces
@@ -260,7 +269,9 @@ def anime(root, text, table='tags_clean.csv', n=3, folder='faces'):
     return root
 
 
-def tags(listing): return {f.stem: [t for t, b in zip(listing.attributes, bits) if b] for f, bits in zip(listing.files, listing.labels)}
+def tags(listing):
+    return {f.stem: [t for t, b in zip(listing.attributes, bits) if b]
+            for f, bits in zip(listing.files, listing.labels)}
 
 
 def test_anime_attribute_order():
@@ -285,14 +296,17 @@ def test_tags_clean_rule(tmp_path, row, want):
 @pytest.mark.parametrize('table', ['tags.csv', 'extra_data/tags.csv', 'alphabetical_tags.csv'])
 def test_anime_phrases(tmp_path, table):
     sep = ',' if 'alpha' in table else ' '
-    text = ('0,1,2\n' if 'alpha' in table else '') + f'0,aqua hair{sep}red eyes\n1,green eyes{sep}blonde hair\n2,gray hair{sep}gray eyes'
+    text = ('0,1,2\n' if 'alpha' in table
+            else '') + f'0,aqua hair{sep}red eyes\n1,green eyes{sep}blonde hair\n2,gray hair{sep}gray eyes'
     folder = 'extra_data/images' if 'extra' in table else 'faces'
     listing = read_anime(anime(tmp_path, text, table, folder=folder), 'all')
-    assert tags(listing) == {'0': ['aqua hair', 'red eyes'], '1': ['blonde hair', 'green eyes'], '2': ['gray hair', 'gray eyes']}
+    assert tags(listing) == {'0': ['aqua hair', 'red eyes'], '1': ['blonde hair', 'green eyes'],
+                             '2': ['gray hair', 'gray eyes']}
 
 
 def test_anime_one_hot(tmp_path):
-    rows = [','.join([str(i), *(str(int(e == EYES[i])) for e in EYES), *(str(int(h == HAIR[-1-i])) for h in HAIR)]) for i in range(3)]
+    rows = [','.join([str(i), *(str(int(e == EYES[i])) for e in EYES), *(str(int(h == HAIR[-1-i])) for h in HAIR)])
+            for i in range(3)]
     anime(tmp_path, '\n'.join(rows), 'preprocessed/label.csv', folder='preprocessed')
     assert tags(read_anime(tmp_path, 'all')) == {str(i): [f'{HAIR[-1-i]} hair', f'{EYES[i]} eyes'] for i in range(3)}
     (tmp_path/'preprocessed/label.csv').write_text('\n'.join(rows).replace('1,0,0', '1,1,0', 1))
@@ -304,9 +318,11 @@ def test_anime_one_hot(tmp_path):
     ('0,blue hair red eyes\n1,blue hare red eyes\n2,blue hair red eyes', ['tags.csv, line 2', 'hare', "'hair'"]),
     ('0,blue hair red eyes\n1,blue hair pink hair\n2,blue hair red eyes', ['tags.csv, line 2', 'hair twice']),
     ('0,blue hair red eyes\n1\n2,blue hair red eyes', ['tags.csv, line 2']),
-    ('0,blue hair red eyes\n0,blue hair red eyes\n1,blue hair red eyes\n2,blue hair red eyes', ['tags.csv, line 2', 'line 1']),
+    ('0,blue hair red eyes\n0,blue hair red eyes\n1,blue hair red eyes\n2,blue hair red eyes',
+     ['tags.csv, line 2', 'line 1']),
     ('0,blue hair red eyes\n1,blue hair red eyes', ['2.jpg', 'no row']),
-    ('0,blue hair red eyes\n1,blue hair red eyes\n2,blue hair red eyes\n3,blue hair red eyes', ['tags.csv, line 4', '3.jpg'])])
+    ('0,blue hair red eyes\n1,blue hair red eyes\n2,blue hair red eyes\n3,blue hair red eyes',
+     ['tags.csv, line 4', '3.jpg'])])
 def test_anime_faults(tmp_path, text, says):
     fails(read_anime, anime(tmp_path, text, 'tags.csv'), 'all', says=says)
 
@@ -325,9 +341,11 @@ def test_real_alphabetical_tags(tmp_path):
     text = real('alphabetical_tags.head.csv').read_text()
     got = tags(read_anime(anime(tmp_path, text, 'tags.csv', n=21), 'all'))
     assert len(got) == 21 and got['0'] == ['brown hair', 'red eyes'] and got['13'] == ['pink hair', 'blue eyes']
-    own = read_anime(anime(tmp_path/'own', text, 'alphabetical_tags.csv', n=21), 'all') # by its own name; its first line is `0,1,2`
+    # by its own name; its first line is `0,1,2`
+    own = read_anime(anime(tmp_path/'own', text, 'alphabetical_tags.csv', n=21), 'all')
     assert tags(own) == got and text.startswith('0,1,2\n')
-    for line in text.splitlines()[1:]: assert set(line.split(',')[1:]) == set(got[line.split(',')[0]]) # either half first
+    # either half first
+    for line in text.splitlines()[1:]: assert set(line.split(',')[1:]) == set(got[line.split(',')[0]])
 
 
 # --- lines of wishes
@@ -335,13 +353,15 @@ def test_real_alphabetical_tags(tmp_path):
 def test_real_testing_text():
     wishes = read_tag_lines(real('sample_testing_text.txt'))
     assert len(wishes) == 16 and wishes[0] == ('1', 'blue', 'blue') and wishes[7] == ('8', 'purple', 'aqua')
-    assert wishes[4] == ('5', 'red', None) and wishes[6] == ('7', None, 'black') and wishes[-1] == ('16', 'orange', None)
+    assert wishes[4] == ('5', 'red', None) and wishes[6] == ('7', None,
+                                                             'black') and wishes[-1] == ('16', 'orange', None)
     assert not real('sample_testing_text.txt').read_bytes().endswith(b'\n')  # the real file lacks it
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.none() | st.sampled_from(HAIR), st.none() | st.sampled_from(EYES), st.booleans())
-                .filter(lambda t: t[0] or t[1]), min_size=1, max_size=8), st.booleans(), st.sampled_from(['\n', '\r\n']))
+                .filter(lambda t: t[0] or t[1]), min_size=1, max_size=8), st.booleans(),
+       st.sampled_from(['\n', '\r\n']))
 def test_tag_lines_round_trip(tmp_path_factory, wishes, newline, end):
     lines = []
     for i, (h, e, swap) in enumerate(wishes):
@@ -355,16 +375,20 @@ def test_tag_lines_round_trip(tmp_path_factory, wishes, newline, end):
 @pytest.mark.parametrize('text,says', [
     ('1,blue hair\n2,purpel hair', ['line 2', "'purple'"]),
     ('1,blue hair\n1,red eyes', ['line 2', 'twice']), ('blue hair', ['line 1', 'id']),
-    ('../x,blue hair', ['line 1', 'id']), ('1,', ['line 1']), ('', ['no lines']), ('1,yellow hair', ['line 1', "'yellow'"])])
+    ('../x,blue hair', ['line 1', 'id']), ('1,', ['line 1']), ('', ['no lines']),
+    ('1,yellow hair', ['line 1', "'yellow'"])])
 def test_tag_line_faults(tmp_path, text, says):
-    (tmp_path/'t.txt').write_text(text); fails(read_tag_lines, tmp_path/'t.txt', says=['t.txt', *says] if text else says)
+    (tmp_path/'t.txt').write_text(text)
+    fails(read_tag_lines, tmp_path/'t.txt', says=['t.txt', *says] if text else says)
 
 
 # --- i-CLEVR: scenes and wishes
 
-OBJECTS = [f'{colour} {shape}' for shape in ('cube', 'sphere', 'cylinder') for colour in 'gray red blue green brown purple cyan yellow'.split()]
+OBJECTS = [f'{colour} {shape}' for shape in ('cube', 'sphere', 'cylinder')
+           for colour in 'gray red blue green brown purple cyan yellow'.split()]
 SCENES = {'CLEVR_train_000007_0.png': ['red cube'], 'CLEVR_train_000007_1.png': ['red cube', 'gray sphere'],
-          'CLEVR_train_000007_2.png': ['red cube', 'gray sphere', 'blue cylinder'], 'CLEVR_train_000002_0.png': ['gray sphere']}
+          'CLEVR_train_000007_2.png': ['red cube', 'gray sphere', 'blue cylinder'],
+          'CLEVR_train_000002_0.png': ['gray sphere']}
 
 
 def iclevr(root, scenes=SCENES, folder='iclevr', objects=None, text=None):
@@ -374,10 +398,12 @@ def iclevr(root, scenes=SCENES, folder='iclevr', objects=None, text=None):
     return root
 
 
-@pytest.mark.parametrize('folder, opened', [('iclevr', '.'), ('images', '.'), ('.', '.'), ('iclevr', 'iclevr'), ('images', 'images')])
+@pytest.mark.parametrize('folder, opened', [('iclevr', '.'), ('images', '.'), ('.', '.'), ('iclevr', 'iclevr'),
+                                            ('images', 'images')])
 def test_iclevr_layouts(tmp_path, folder, opened):
     listing = read_iclevr(iclevr(tmp_path, folder=folder)/opened, 'all')
-    assert [f.name for f in listing.files] == list(SCENES) and listing.attributes == OBJECTS and listing.labels.dtype == np.uint8
+    assert [f.name
+            for f in listing.files] == list(SCENES) and listing.attributes == OBJECTS and listing.labels.dtype == np.uint8
     for row, wish in zip(listing.labels, SCENES.values()): # every object of a list, not the first one
         assert [o for o, bit in zip(OBJECTS, row) if bit] == sorted(wish, key=OBJECTS.index)
     assert open_pictures(tmp_path/opened, 'all', 8, progress=False).labels.sum(1).tolist() == [1, 2, 3, 1]
@@ -390,7 +416,8 @@ def test_iclevr_columns_are_the_numbers_of_objects_json(tmp_path):
 
 
 def test_the_pictures_of_a_scene_stay_together(tmp_path):
-    scenes = {f'CLEVR_train_{i:06d}_{k}.png': ['red cube', 'blue cube', 'gray cube'][:k + 1] for i in range(60) for k in range(3)}
+    scenes = {f'CLEVR_train_{i:06d}_{k}.png': ['red cube', 'blue cube', 'gray cube'][:k + 1] for i in range(60)
+              for k in range(3)}
     iclevr(tmp_path, scenes)
     parts = [[f.name for f in read_iclevr(tmp_path, split).files] for split in ('train', 'test')]
     assert sorted(sum(parts, [])) == sorted(scenes) and 3 <= len(parts[1]) <= 45
@@ -402,7 +429,8 @@ def test_iclevr_faults(tmp_path):
     def bad(says, kind=ValueError, **change):
         iclevr(tmp_path, **change); fails(read_iclevr, tmp_path, 'all', kind=kind, says=says)
     first, *_ = SCENES
-    bad(['train.json', 'entry 4', 'CLEVR_train_000002_0', "'grey sphere'", "'gray sphere'"], scenes=SCENES | {'CLEVR_train_000002_0.png': ['grey sphere']})
+    bad(['train.json', 'entry 4', 'CLEVR_train_000002_0', "'grey sphere'", "'gray sphere'"],
+        scenes=SCENES | {'CLEVR_train_000002_0.png': ['grey sphere']})
     bad(['entry 1', 'twice'], scenes=SCENES | {first: ['red cube', 'red cube']})
     bad(['entry 1', 'not a list'], scenes=SCENES | {first: 'red cube'})
     bad(['entry 1', 'names no object'], scenes=SCENES | {first: []})
@@ -427,9 +455,11 @@ def test_iclevr_skips(tmp_path):
 
 def test_scenes_are_squeezed_and_portraits_cropped(tmp_path):
     wide = np.zeros((24, 32, 3), np.uint8); wide[:, :4] = 255 # a white stripe at the side, which a crop cuts away
-    iclevr(tmp_path/'scenes', {'a_0.png': ['red cube']}); Image.fromarray(wide).save(tmp_path/'scenes'/'iclevr'/'a_0.png')
+    iclevr(tmp_path/'scenes', {'a_0.png': ['red cube']})
+    Image.fromarray(wide).save(tmp_path/'scenes'/'iclevr'/'a_0.png')
     (tmp_path/'plain').mkdir(); Image.fromarray(wide).save(tmp_path/'plain'/'a_0.png')
-    for folder, crop, white in (('scenes', None, True), ('scenes', 'centre', False), ('plain', None, False), ('plain', 'resize', True)):
+    for folder, crop, white in (('scenes', None, True), ('scenes', 'centre', False), ('plain', None, False),
+                                ('plain', 'resize', True)):
         image = open_pictures(tmp_path/folder, 'all', 8, crop=crop, progress=False).images[0]
         assert (image[:, 0].min() > 200) == white, (folder, crop)
 
@@ -439,10 +469,14 @@ def test_conditions(tmp_path):
     path = tmp_path/'test.json'
     path.write_text('[["gray sphere", "red cube"], ["yellow cylinder"]]')
     y = read_conditions(path)
-    assert y.dtype == np.float32 and y.shape == (2, 24) and [np.flatnonzero(row).tolist() for row in y] == [[1, 8], [23]]
-    assert (read_conditions(path, tmp_path/'objects.json') == y).all() and (read_conditions(path, OBJECTS[::-1]) == y[:, ::-1]).all()
-    for text, says in (('[["gray sphere"], ["red cub"]]', ['test.json', 'entry 2', "'red cube'"]), ('[["red cube", "red cube"]]', ['entry 1', 'twice']),
-                       ('["red cube"]', ['entry 1', 'not a list']), ('[]', ['test.json']), ('{"a": ["red cube"]}', ['list of lists']), ('[', ['JSON'])):
+    assert y.dtype == np.float32 and y.shape == (2, 24) and [np.flatnonzero(row).tolist()
+                                                             for row in y] == [[1, 8], [23]]
+    assert (read_conditions(path, tmp_path
+                            /'objects.json') == y).all() and (read_conditions(path, OBJECTS[::-1]) == y[:, ::-1]).all()
+    for text, says in (('[["gray sphere"], ["red cub"]]', ['test.json', 'entry 2', "'red cube'"]),
+                       ('[["red cube", "red cube"]]', ['entry 1', 'twice']),
+                       ('["red cube"]', ['entry 1', 'not a list']), ('[]', ['test.json']),
+                       ('{"a": ["red cube"]}', ['list of lists']), ('[', ['JSON'])):
         path.write_text(text); fails(read_conditions, path, says=says)
     fails(read_conditions, tmp_path/'none.json', kind=FileNotFoundError, says=['none.json'])
     (tmp_path/'objects.json').unlink(); path.write_text('[["red cube"]]')
@@ -460,7 +494,8 @@ def test_real_scenes_and_wishes(tmp_path):
     listing, parts = read_iclevr(tmp_path, 'all'), [read_iclevr(tmp_path, split) for split in ('train', 'test')]
     assert len(listing) == 18_009 == sum(map(len, parts)) and .08 < len(parts[1])/18_009 < .12
     assert np.bincount(listing.labels.sum(1)).tolist() == [0, 6003, 6003, 6003] and listing.attributes == OBJECTS
-    for f, row in zip(listing.files, listing.labels): assert {OBJECTS[k] for k in np.flatnonzero(row)} == set(train[f.name])
+    for f, row in zip(listing.files, listing.labels):
+        assert {OBJECTS[k] for k in np.flatnonzero(row)} == set(train[f.name])
 
 
 # --- pixels
@@ -482,9 +517,12 @@ def pixel(path, n=8, **kwargs):
 @pytest.mark.parametrize('mode,colour,want', [
     ('L', 100, (100,)*3), ('1', 1, (255,)*3), ('LA', (0, 0), (255,)*3), ('RGBA', (255, 0, 0, 0), (255,)*3),
     ('RGBA', (200, 0, 0, 255), (200, 0, 0)),
-    ('RGBA', (0, 0, 0, 128), (127,)*3), ('P', 0, None), ('I;16', 65535, (255,)*3), ('I;16', 257*77, (77,)*3), ('I', 257*77, (77,)*3)])
+    ('RGBA', (0, 0, 0, 128), (127,)*3), ('P', 0, None), ('I;16', 65535, (255,)*3), ('I;16', 257*77, (77,)*3),
+    ('I', 257*77, (77,)*3)])
 def test_modes(tmp_path, mode, colour, want):
-    if mode == 'P': picture, want = Image.new('RGB', (8, 8), (10, 200, 30)).convert('P', palette=Image.Palette.ADAPTIVE), (10, 200, 30)
+    if mode == 'P':
+        picture, want = Image.new('RGB', (8, 8), (10, 200, 30)).convert('P',
+                                                                        palette=Image.Palette.ADAPTIVE), (10, 200, 30)
     else: picture = Image.new(mode, (8, 8), colour)
     picture.save(tmp_path/('a.tif' if mode == 'I' else 'a.png'))
     got = pixel(tmp_path/('a.tif' if mode == 'I' else 'a.png'))
@@ -510,14 +548,16 @@ def test_orientation_is_applied(tmp_path):
 
 def test_crop_and_odd_sizes(tmp_path):
     wide = Image.new('RGB', (31, 17), 'black'); wide.paste('white', (0, 0, 6, 17)); wide.save(tmp_path/'w.png')
-    assert pixel(tmp_path/'w.png', crop='resize')[:, 0].mean() > 200 and pixel(tmp_path/'w.png', crop='centre')[:, 0].mean() < 20
+    assert pixel(tmp_path/'w.png', crop='resize')[:, 0].mean() > 200 and pixel(tmp_path/'w.png',
+                                                                               crop='centre')[:, 0].mean() < 20
     Image.new('RGB', (1, 1), 'red').save(tmp_path/'one.png'); assert pixel(tmp_path/'one.png').shape == (8, 8, 3)
     fails(pixel, tmp_path/'w.png', crop='center', says=["'center'", "'centre'"])
     fails(pixel, tmp_path/'w.png', 0, says=['size'])
 
 
 def test_resize_agrees_with_torchvision(tmp_path):
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)); noise.save(tmp_path/'n.png')
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
+    noise.save(tmp_path/'n.png')
     assert np.array_equal(pixel(tmp_path/'n.png', 16, crop='resize'), np.asarray(resize(noise, [16, 16])))
 
 
@@ -535,7 +575,8 @@ def test_cache_is_used_and_is_what_decoding_gives(folder):
     stamp = {f: f.stat().st_mtime_ns for f in home.rglob('*.npy')}
     again = cache_pictures(read_folder(folder, 'all'), 8, progress=False)
     assert {f: f.stat().st_mtime_ns for f in home.rglob('*.npy')} == stamp and len(stamp) == 1
-    assert isinstance(again.images, np.memmap) and np.array_equal(first.images, again.images) and not again.images.flags.writeable
+    assert isinstance(again.images, np.memmap) and np.array_equal(first.images,
+                                                                  again.images) and not again.images.flags.writeable
     assert [int(p[0, 0, 0]) for p in again.images] == [0, 10, 20, 30, 40, 50]
 
 
@@ -565,14 +606,18 @@ def test_a_moved_data_set_keeps_its_cache(folder, tmp_path):
 def test_broken_picture_is_named_then_skipped_then_remembered(folder, content):
     data = (folder/'2.png').read_bytes()
     (folder/'2.png').write_bytes(data[:len(data)//2] if content is None else content)
-    listing = read_folder(folder, 'all'); listing.labels, listing.attributes = np.arange(6, dtype=np.uint8)[:, None], ['i']
+    listing = read_folder(folder, 'all')
+    listing.labels, listing.attributes = np.arange(6, dtype=np.uint8)[:, None], ['i']
     fails(cache_pictures, listing, 8, progress=False, says=['2.png', 'cannot be decoded', 'skip'])
     assert not list((folder/'.dlcv_gan_cache').glob('*.building'))
     for _ in range(2):
-        with pytest.warns(UserWarning, match='1 skipped'): pictures = cache_pictures(listing, 8, on_bad='skip', progress=False)
-        assert pictures.names == ['0.png', '1.png', '3.png', '4.png', '5.png'] and pictures.labels[:, 0].tolist() == [0, 1, 3, 4, 5]
+        with pytest.warns(UserWarning, match='1 skipped'):
+            pictures = cache_pictures(listing, 8, on_bad='skip', progress=False)
+        assert pictures.names == ['0.png', '1.png', '3.png', '4.png',
+                                  '5.png'] and pictures.labels[:, 0].tolist() == [0, 1, 3, 4, 5]
         assert [int(p[0, 0, 0]) for p in pictures.images] == [0, 10, 30, 40, 50] and '2.png' in pictures.skipped[0]
-    fails(cache_pictures, listing, 8, progress=False, says=['2.png'])      # strict again, although the skipping cache is there
+    # strict again, although the skipping cache is there
+    fails(cache_pictures, listing, 8, progress=False, says=['2.png'])
 
 
 def test_all_broken(tmp_path):
@@ -594,7 +639,8 @@ def build(folder, cache, size=64): cache_pictures(read_folder(folder, 'all'), si
 
 def test_killed_build_leaves_no_cache_and_the_next_run_works(folder, tmp_path):
     builder = None
-    (folder/'3.png').unlink(); os.mkfifo(folder/'3.png')                # nobody writes into this pipe: decoding waits there for ever
+    # nobody writes into this pipe: decoding waits there for ever
+    (folder/'3.png').unlink(); os.mkfifo(folder/'3.png')
     try:
         builder = child(build, folder, tmp_path/'c')
         while not list((tmp_path/'c').glob('*.building/images.npy')): assert builder.is_alive(); time.sleep(.01)
@@ -641,7 +687,8 @@ def test_full_disk_names_the_bytes_and_leaves_nothing(folder):
               says=[f'{6*256*256*3 + 4096:,} bytes', 'Make room'])
     finally: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not [f for f in (folder/'.dlcv_gan_cache').iterdir() if f.is_dir()]
-    need = f'{6*10**14*3 + 4096:,} bytes'                                  # more than any disk: refused before the first picture
+    # more than any disk: refused before the first picture
+    need = f'{6*10**14*3 + 4096:,} bytes'
     fails(cache_pictures, read_folder(folder, 'all'), 10**7, progress=False, kind=OSError, says=[need])
 
 
@@ -670,7 +717,8 @@ def test_pictures_slices_and_columns():
     x, y = p[1]
     assert torch.equal(x, p.tensor(1)) and y.tolist() == [0., 1., 0.] and y.dtype == torch.float32
     mask = np.array([1, 0, 0, 0, 1], bool)
-    for index, want in [(slice(1, 4), [1, 2, 3]), ([3, 0], [3, 0]), (mask, [0, 4]), (slice(None, None, -2), [4, 2, 0]), ([], [])]:
+    for index, want in [(slice(1, 4), [1, 2, 3]), ([3, 0], [3, 0]), (mask, [0, 4]), (slice(None, None, -2), [4, 2, 0]),
+                        ([], [])]:
         q = p[index]
         assert q.names == [f'{i}.png' for i in want]
         assert np.array_equal(q.images, p.images[want]) and np.array_equal(q.labels, p.labels[want])
@@ -684,7 +732,8 @@ def test_pictures_slices_and_columns():
 
 def test_the_door_recognises_layouts(tmp_path):
     hw4(tmp_path/'a', ['a.png,0,1'])
-    celeba(tmp_path/'b', [f'{i:06d}.jpg' for i in range(30)]); celeba(tmp_path/'t/celeba', [f'{i:06d}.jpg' for i in range(30)])
+    celeba(tmp_path/'b', [f'{i:06d}.jpg' for i in range(30)])
+    celeba(tmp_path/'t/celeba', [f'{i:06d}.jpg' for i in range(30)])
     anime(tmp_path/'c', '\n'.join(f'{i},blue hair:1\tred eyes:1' for i in range(30)), n=30)
     for i in range(3): dot(tmp_path/f'd/trainA/{i}.jpg')
     assert open_pictures(tmp_path/'a', size=8, progress=False).attributes == ['Bangs', 'Smiling']
@@ -693,10 +742,12 @@ def test_the_door_recognises_layouts(tmp_path):
         assert both[0].attributes == ['Bald', 'Young'] and len(both[0]) + len(both[1]) == 30
     assert open_pictures(tmp_path/'c', 'all', 8, progress=False).attributes == ANIME_TAGS
     assert len(open_pictures(tmp_path/'d', 'trainA', 8, progress=False)) == 3
-    fails(open_pictures, tmp_path/'d', kind=FileNotFoundError, says=['list_attr_celeba.txt', 'train.csv', 'tags_clean.csv', 'train.json', 'pictures'])
+    fails(open_pictures, tmp_path/'d', kind=FileNotFoundError,
+          says=['list_attr_celeba.txt', 'train.csv', 'tags_clean.csv', 'train.json', 'pictures'])
     fails(open_pictures, tmp_path/'z', kind=FileNotFoundError, says=['z'])
     hw4(tmp_path/'a', ['a.png,0,1', 'b.png,0,3'])
-    with pytest.warns(UserWarning): assert len(open_pictures(tmp_path/'a', size=8, on_bad='skip', progress=False).skipped) == 1
+    with pytest.warns(UserWarning):
+        assert len(open_pictures(tmp_path/'a', size=8, on_bad='skip', progress=False).skipped) == 1
 
 
 # --- torchvision
@@ -734,7 +785,8 @@ def test_mnist_is_downloaded_checked_and_cached(served, tmp_path):
     www, url = served
     kind = tiny_mnist(www, url)
     p = torchvision_pictures(kind, tmp_path/'root', size=28, progress=False)
-    assert p.images.shape == (12, 28, 28, 3) and p.attributes == MNIST.classes and p.labels.argmax(1).tolist() == [*range(10), 0, 1]
+    assert p.images.shape == (12, 28, 28,
+                              3) and p.attributes == MNIST.classes and p.labels.argmax(1).tolist() == [*range(10), 0, 1]
     assert np.array_equal(p.images[..., 0], kind(str(tmp_path/'root')).data.numpy())
     n = len(Quiet.served)
     assert len(torchvision_pictures(kind, tmp_path/'root', 'test', 32, progress=False)) == 5
@@ -747,7 +799,8 @@ def test_wrong_checksum_names_the_way_by_hand(served, tmp_path):
     kind = tiny_mnist(www, url); (www/'t10k-labels-idx1-ubyte.gz').write_bytes(b'half')
     says = ['TinyMNIST', 'By hand', url + 't10k-labels-idx1-ubyte.gz', 'TinyMNIST/raw', 'curl -C -']
     fails(torchvision_pictures, kind, tmp_path/'root', kind=OSError, says=says)
-    tiny_mnist(www, url)                                               # the server is mended: only what is missing is fetched
+    # the server is mended: only what is missing is fetched
+    tiny_mnist(www, url)
     Quiet.served.clear(); torchvision_pictures(kind, tmp_path/'root', size=28, progress=False)
     assert {Path(s).name for s in Quiet.served} == {'t10k-labels-idx1-ubyte.gz'}
 
@@ -761,8 +814,10 @@ def test_cifar_on_disk_format(served, tmp_path):
     www, url = served
     folder, rng, sums = www/'cifar-10-batches-py', np.random.default_rng(1), {}
     folder.mkdir()
-    def put(name, obj): (folder/name).write_bytes(pickle.dumps(obj)); sums[name] = hashlib.md5((folder/name).read_bytes()).hexdigest()
-    data = {name: rng.integers(0, 256, (4, 3072), np.uint8) for name in [*(f'data_batch_{i}' for i in range(1, 6)), 'test_batch']}
+    def put(name, obj):
+        (folder/name).write_bytes(pickle.dumps(obj)); sums[name] = hashlib.md5((folder/name).read_bytes()).hexdigest()
+    data = {name: rng.integers(0, 256, (4, 3072), np.uint8)
+            for name in [*(f'data_batch_{i}' for i in range(1, 6)), 'test_batch']}
     for name, d in data.items(): put(name, dict(data=d, labels=[0, 1, 2, 9]))
     put('batches.meta', dict(label_names=[f'c{i}' for i in range(10)]))
     with tarfile.open(www/'c.tar.gz', 'w:gz') as t: t.add(folder, 'cifar-10-batches-py')
@@ -772,7 +827,8 @@ def test_cifar_on_disk_format(served, tmp_path):
     kind = type('TinyCIFAR', (CIFAR10,), dict(url=url + 'c.tar.gz', filename='c.tar.gz', tgz_md5=md5, meta=meta,
                                               train_list=listed[:5], test_list=listed[5:]))
     p = torchvision_pictures(kind, tmp_path/'root', size=32, progress=False)
-    assert len(p) == 20 and p.attributes == [f'c{i}' for i in range(10)] and p.labels[:4].argmax(1).tolist() == [0, 1, 2, 9]
+    assert len(p) == 20 and p.attributes == [f'c{i}'
+                                             for i in range(10)] and p.labels[:4].argmax(1).tolist() == [0, 1, 2, 9]
     assert np.array_equal(p.images[0].transpose(2, 0, 1).ravel(), data['data_batch_1'][0])
     test = torchvision_pictures(kind, tmp_path/'root', 'test', 32, download=False, progress=False)
     assert np.array_equal(test.images[3].transpose(2, 0, 1).ravel(), data['test_batch'][3])
@@ -782,17 +838,22 @@ def test_celeba_of_torchvision(tmp_path):
     base = tmp_path/'celeba'; base.mkdir()
     rows = [f'{i:06d}.jpg' for i in range(1, 5)]
     for i, n in enumerate(rows): dot(base/'img_align_celeba'/n, 20*i)
-    (base/'list_attr_celeba.txt').write_text('4\nBald Young \n' + ''.join(f'{n} {1 if i == 2 else -1:2d}  1\n' for i, n in enumerate(rows)))
+    (base/'list_attr_celeba.txt').write_text('4\nBald Young \n'
+                                             + ''.join(f'{n} {1 if i == 2 else -1:2d}  1\n'
+                                                       for i, n in enumerate(rows)))
     (base/'list_eval_partition.txt').write_text(''.join(f'{n} {int(i > 1)*2}\n' for i, n in enumerate(rows)))
     (base/'identity_CelebA.txt').write_text(''.join(f'{n} 1\n' for n in rows))
     for f, k in (('list_bbox_celeba.txt', 4), ('list_landmarks_align_celeba.txt', 10)):
         (base/f).write_text('4\n' + ' '.join('x'*k) + '\n' + ''.join(f'{n} ' + '1 '*(k-1) + '1\n' for n in rows))
-    listed = [(i, hashlib.md5((base/f).read_bytes()).hexdigest() if (base/f).exists() else '', f) for i, _, f in CelebA.file_list]
+    listed = [(i, hashlib.md5((base/f).read_bytes()).hexdigest() if (base/f).exists() else '', f)
+              for i, _, f in CelebA.file_list]
     kind = type('TinyCelebA', (CelebA,), dict(file_list=listed))
     p = torchvision_pictures(kind, tmp_path, size=8, download=False, progress=False)
     assert p.attributes == ['Bald', 'Young'] and p.labels.tolist() == [[0, 1], [0, 1]] and p.names == rows[:2]
-    assert torchvision_pictures(kind, tmp_path, 'test', 8, download=False, progress=False).labels.tolist() == [[1, 1], [0, 1]]
-    assert np.array_equal(open_pictures(tmp_path, size=8, progress=False).images, p.images)      # our own reader sees the same
+    assert torchvision_pictures(kind, tmp_path, 'test', 8, download=False,
+                                progress=False).labels.tolist() == [[1, 1], [0, 1]]
+    # our own reader sees the same
+    assert np.array_equal(open_pictures(tmp_path, size=8, progress=False).images, p.images)
     fails(torchvision_pictures, 'CelebA', tmp_path/'none', download=False, kind=OSError,
           says=['img_align_celeba.zip', 'drive.google.com', 'celeba'])
 

@@ -30,24 +30,29 @@ class Duel(Game):
     def __init__(self):
         super().__init__()
         self.generator = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 2))
-        self.discriminator = nn.Sequential(spectral_norm(nn.Linear(2, 16)), nn.BatchNorm1d(16), nn.LeakyReLU(.2), nn.Dropout(.1), spectral_norm(nn.Linear(16, 1)))
+        self.discriminator = nn.Sequential(spectral_norm(nn.Linear(2, 16)), nn.BatchNorm1d(16), nn.LeakyReLU(.2),
+                                           nn.Dropout(.1), spectral_norm(nn.Linear(16, 1)))
     def players(self): return {'discriminator': [self.discriminator], 'generator': [self.generator]}
     def sample(self, n, y=None, z=None): return self.generator(self.latent(n) if z is None else z)
     def loss(self, player, x, y=None):
         fake = self.generator(self.latent(len(x)))
-        if player == 'generator': return {'adversarial': nn.functional.softplus(-self.discriminator(fake)).mean(), 'size': .01 * fake.square().mean()}
+        if player == 'generator':
+            return {'adversarial': nn.functional.softplus(-self.discriminator(fake)).mean(),
+                    'size': .01 * fake.square().mean()}
         real_score, fake_score = self.discriminator(x), self.discriminator(fake.detach())
         self.note(rank=(real_score > fake_score.T).float().mean())
         return {'real': nn.functional.softplus(-real_score).mean(), 'fake': nn.functional.softplus(fake_score).mean()}
 
 
-def points(n=40, seed=0): return torch.randn(n, 2, generator=torch.Generator().manual_seed(seed)) + torch.tensor([2., 0])
+def points(n=40, seed=0):
+    return torch.randn(n, 2, generator=torch.Generator().manual_seed(seed)) + torch.tensor([2., 0])
 
 def learner(schedule=None, n=40, bs=8, valid=True, seed=0, game=None, **kw):
     torch.manual_seed(seed); np.random.seed(seed); random.seed(seed)
     loaders = [Batches(points(n), bs=bs, seed=seed)] + [Batches(points(16, 1), bs=8, shuffle=False)] * valid
     kw.setdefault('lr', 1e-2)
-    return GameLearner(DataLoaders(*loaders, device=torch.device('cpu')), game or Duel(), schedule, precision='fp32', **kw)
+    return GameLearner(DataLoaders(*loaders, device=torch.device('cpu')), game or Duel(), schedule, precision='fp32',
+                       **kw)
 
 def play(learn, rounds, cbs=None):
     with learn.no_bar(), learn.no_logging(): learn.fit_rounds(rounds, cbs=cbs)
@@ -67,10 +72,12 @@ def same(a, b): return len(a) == len(b) and all(torch.equal(x, y) for x, y in zi
 class Watch(Callback):
     "Before and after each turn, look at everything that each player owns."
     order = 100
-    def before_batch(self): self.before = {p: everything(self.learn, p) for p in self.learn.game.players()} if self.training else None
+    def before_batch(self):
+        self.before = {p: everything(self.learn, p) for p in self.learn.game.players()} if self.training else None
     def after_batch(self):
         if self.training:
-            for p in self.learn.game.players(): self.seen.append((self.learn.player, p, same(self.before[p], everything(self.learn, p))))
+            for p in self.learn.game.players():
+                self.seen.append((self.learn.player, p, same(self.before[p], everything(self.learn, p))))
     def before_fit(self): self.seen = []
 
 
@@ -142,7 +149,8 @@ def test_a_waiting_player_moves_exactly_zero(schedule, opt_func):
     from fastai.optimizer import Adam
     watch = Watch()
     play(learner(schedule, **({} if opt_func is None else dict(opt_func=Adam))), 9, watch)
-    assert {(mover, other) for mover, other, _ in watch.seen} == {(a, b) for a in ('discriminator', 'generator') for b in ('discriminator', 'generator')}
+    assert {(mover, other) for mover, other, _ in watch.seen} == {(a, b) for a in ('discriminator', 'generator')
+                                                                  for b in ('discriminator', 'generator')}
     for mover, other, unmoved in watch.seen: assert unmoved == (mover != other), f'{other} during a turn of {mover}'
 
 def test_validation_and_sampling_move_nothing():
@@ -156,7 +164,8 @@ def test_hold_gives_back_what_it_took_even_after_an_error():
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), spectral_norm(nn.Linear(2, 2)))
     net[0].bias.requires_grad_(False) # frozen before: stays frozen
     with pytest.raises(KeyError), hold([net]): raise KeyError
-    assert [p.requires_grad for p in net[0].parameters()] == [True, False] and net[1].track_running_stats and net[2].parametrizations.weight[0].training
+    assert [p.requires_grad for p in net[0].parameters()] == [True,
+                                                              False] and net[1].track_running_stats and net[2].parametrizations.weight[0].training
 
 def test_the_adaptive_gate_is_exact_and_bounded():
     class Certain(Duel):
@@ -174,7 +183,8 @@ def test_the_adaptive_gate_is_exact_and_bounded():
     assert max(waits) == 3
     assert learn.steps == {'discriminator': sum(d), 'generator': 40}
     unmoved = [still for mover, other, still in watch.seen if mover == other == 'discriminator']
-    assert unmoved == [not m for m in d] # behind a closed gate nothing moved: weights, moments, statistics, spectral vectors
+    # behind a closed gate nothing moved: weights, moments, statistics, spectral vectors
+    assert unmoved == [not m for m in d]
 
 def test_a_generator_far_ahead_waits_too():
     state = torch.tensor([.2, 0, 0])
@@ -206,8 +216,11 @@ def test_fastai_schedulers_and_gradient_clipping_work():
     norms = []
     class Norm(Callback):
         order, run_valid = GradientClip.order + 1, False
-        def before_step(self): norms.append(torch.stack([p.grad.norm() for p in self.learn.game.parameters() if p.grad is not None]).norm().item())
-    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(2, lr_max=(1e-3, 2e-3), cbs=[GradientClip(1e-3), Norm()])
+        def before_step(self):
+            norms.append(torch.stack([p.grad.norm() for p in self.learn.game.parameters()
+                                      if p.grad is not None]).norm().item())
+    with learn.no_bar(), learn.no_logging():
+        learn.fit_one_cycle(2, lr_max=(1e-3, 2e-3), cbs=[GradientClip(1e-3), Norm()])
     assert max(norms) <= 1e-3 * 1.001 and len(norms) == 20
     assert max(learn.recorder.lrs) == pytest.approx(2e-3, rel=.1) and learn.recorder.lrs[-1] < 1e-4
     assert [h['mom'] for h in learn.opt.hypers] == [.5, .5]
@@ -219,12 +232,14 @@ def test_bf16_autocasts_the_nets_and_keeps_the_weights_in_fp32():
     before = [p.detach().clone() for p in learn.game.parameters()]
     play(learn, 3)
     assert seen == {torch.bfloat16} and {p.dtype for p in learn.game.parameters()} == {torch.float32}
-    assert all(not torch.equal(a, b) for a, b in zip(before, learn.game.parameters()) if a.dim() > 1) and learn.history['discriminator.real'].notna().any()
+    assert all(not torch.equal(a, b) for a, b in zip(before, learn.game.parameters())
+               if a.dim() > 1) and learn.history['discriminator.real'].notna().any()
     with pytest.raises(ValueError, match='precision'): GameLearner(learn.dls, Duel(), precision='fp8')
 
 def test_pictures_and_weights_are_channels_last():
     class Conv(Duel):
-        def __init__(self): super().__init__(); self.discriminator.append(nn.Identity()); self.kernel = nn.Conv2d(3, 4, 3)
+        def __init__(self):
+            super().__init__(); self.discriminator.append(nn.Identity()); self.kernel = nn.Conv2d(3, 4, 3)
         def players(self): return {'discriminator': [self.discriminator, self.kernel], 'generator': [self.generator]}
     assert learner(game=Conv()).game.kernel.weight.is_contiguous(memory_format=torch.channels_last)
     x, = next(iter(Batches(np.zeros((8, 6, 6, 3), np.uint8), bs=4)))
@@ -256,19 +271,23 @@ def test_the_average_follows_the_generator():
 
 def test_a_loss_that_is_not_a_number_stops_the_run_by_name():
     class Broken(Duel):
-        def loss(self, player, *batch): return {**super().loss(player, *batch), 'penalty': torch.tensor(float('nan')) + 0 * self.generator[0].weight.sum()}
+        def loss(self, player, *batch):
+            return {**super().loss(player, *batch), 'penalty': torch.tensor(float('nan')) + 0
+                    * self.generator[0].weight.sum()}
     learn = learner(game=Broken())
     with pytest.raises(Diverged, match="'penalty' of the discriminator became nan on round 0"): play(learn, 2)
 
 def test_a_parameter_has_one_owner():
     class Shared(Duel):
-        def players(self): return {'discriminator': [self.discriminator], 'generator': [self.generator, self.discriminator]}
+        def players(self):
+            return {'discriminator': [self.discriminator], 'generator': [self.generator, self.discriminator]}
     with pytest.raises(ValueError, match='two players'): learner(game=Shared())
 
 def test_only_one_method_of_the_loop_is_replaced():
     "fastai stays fastai: of Learner's own methods we replace one step of the loop, save and load."
     from fastai.learner import Learner
-    ours = {k for k, v in vars(GameLearner).items() if callable(v) and hasattr(Learner, k) and not k.startswith('__') and k != 'opt_func'}
+    ours = {k for k, v in vars(GameLearner).items() if callable(v) and hasattr(Learner, k) and not k.startswith('__')
+            and k != 'opt_func'}
     assert ours == {'_do_one_batch', 'save', 'load'}
 
 
@@ -299,7 +318,8 @@ learn.save({end!r})
 @pytest.mark.parametrize('n', [4, 7]) # rounds an epoch: 5, so the second half starts in the middle of one
 def test_two_halves_in_two_processes_equal_the_whole_bit_for_bit(tmp_path, n):
     def run(start, rounds, end):
-        code = half.format(tests=str(Path(__file__).parent), start=start and str(tmp_path/start), rounds=rounds, end=str(tmp_path/end))
+        code = half.format(tests=str(Path(__file__).parent), start=start and str(tmp_path/start), rounds=rounds,
+                           end=str(tmp_path/end))
         subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True, cwd=tmp_path)
         return torch.load(tmp_path/end, weights_only=True)
     run(None, n, 'half.pth')
@@ -308,8 +328,11 @@ def test_two_halves_in_two_processes_equal_the_whole_bit_for_bit(tmp_path, n):
     def compare(a, b, at):
         assert type(a) is type(b), at
         if isinstance(a, dict): assert list(a) == list(b), at; [compare(a[k], b[k], f'{at}.{k}') for k in a]
-        elif isinstance(a, (list, tuple)): assert len(a) == len(b), at; [compare(x, y, f'{at}[{i}]') for i, (x, y) in enumerate(zip(a, b))]
-        elif isinstance(a, torch.Tensor): assert torch.equal(a.nan_to_num(-1) if a.is_floating_point() else a, b.nan_to_num(-1) if b.is_floating_point() else b), at
+        elif isinstance(a, (list, tuple)):
+            assert len(a) == len(b), at; [compare(x, y, f'{at}[{i}]') for i, (x, y) in enumerate(zip(a, b))]
+        elif isinstance(a, torch.Tensor):
+            assert torch.equal(a.nan_to_num(-1) if a.is_floating_point() else a,
+                               b.nan_to_num(-1) if b.is_floating_point() else b), at
         else: assert a == b, at
     compare(resumed, whole, 'state')
     assert whole['rounds'] == 2 * n
@@ -348,7 +371,8 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 
 @given(st.lists(st.tuples(st.sampled_from(['a', 'b']), st.floats(-1e6, 1e6)), max_size=6))
 def test_history_rows_survive_packing(rows):
-    rows = [dict(round=i, player=p, images=i * 8, seconds=.5, **{f'steps_{p}': i, f'{p}.loss': v}) for i, (p, v) in enumerate(rows)]
+    rows = [dict(round=i, player=p, images=i * 8, seconds=.5, **{f'steps_{p}': i, f'{p}.loss': v})
+            for i, (p, v) in enumerate(rows)]
     for r in rows: r.setdefault('steps_a', 0); r.setdefault('steps_b', 0)
     assert unpack_rows(pack_rows(rows)) == rows
 
@@ -363,11 +387,13 @@ class Dirac(Game):
     def players(self): return {'discriminator': [self.discriminator], 'generator': [self.generator]}
     def loss(self, player, x):
         theta, psi = self.generator[0], self.discriminator[0]
-        return {'adversarial': -psi * theta} if player == 'generator' else {'adversarial': psi * theta, 'penalty': self.penalty / 2 * psi ** 2}
+        return {'adversarial': -psi * theta} if player == 'generator' else {'adversarial': psi * theta,
+                                                                            'penalty': self.penalty / 2 * psi ** 2}
 
 def dirac_path(rounds, h=.1, schedule=None, **kw):
     def sgd(params, lr): opt = OptimWrapper(params, torch.optim.SGD, lr=.1); opt.set_hyper('lr', lr); return opt
-    learn = GameLearner(DataLoaders(Batches(torch.zeros(40, 1), bs=8), device=torch.device('cpu')), Dirac(**kw), schedule, lr=h, opt_func=sgd, precision='fp32')
+    learn = GameLearner(DataLoaders(Batches(torch.zeros(40, 1), bs=8), device=torch.device('cpu')), Dirac(**kw),
+                        schedule, lr=h, opt_func=sgd, precision='fp32')
     path = []
     class Trace(Callback):
         def after_batch(self): path.append((learn.game.generator[0].item(), learn.game.discriminator[0].item()))
@@ -401,11 +427,14 @@ def test_captured_turns_equal_eager_turns(schedule):
         torch.manual_seed(0)
         dls = DataLoaders(Batches(points(80), bs=8, device='cuda'), device=torch.device('cuda'))
         game = Duel(); game.discriminator[3].p = 0.
-        game.latent = lambda n: torch.linspace(-1, 1, n * 4, device='cuda').view(n, 4) # no noise, so that both see the same
+        # no noise, so that both see the same
+        game.latent = lambda n: torch.linspace(-1, 1, n * 4, device='cuda').view(n, 4)
         return play(GameLearner(dls, game, schedule, lr=1e-3, precision='fp32', graphs=graphs), 30)
     eager, graphed = run(False), run(True)
     assert graphed.captured and not eager.captured
-    for a, b in zip(eager.game.state_dict().values(), graphed.game.state_dict().values()): torch.testing.assert_close(a.float(), b.float(), rtol=1e-3, atol=1e-4)
+    for a, b in zip(eager.game.state_dict().values(), graphed.game.state_dict().values()):
+        torch.testing.assert_close(a.float(), b.float(), rtol=1e-3, atol=1e-4)
     assert eager.steps == graphed.steps
     columns = [c for c in eager.history if '.' in c]
-    np.testing.assert_allclose(eager.history[columns].to_numpy(float), graphed.history[columns].to_numpy(float), rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(eager.history[columns].to_numpy(float), graphed.history[columns].to_numpy(float),
+                               rtol=1e-2, atol=1e-3)

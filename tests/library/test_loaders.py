@@ -25,7 +25,8 @@ def mapped(tmp_path_factory):
 
 
 def loader(items, labels=None, **kwargs): return Batches(items, labels, device='cpu', **kwargs)
-def same(a, b): return len(a) == len(b) and all(torch.equal(s, t) for x, y in zip(a, b) for s, t in zip(x, y, strict=True))
+def same(a, b):
+    return len(a) == len(b) and all(torch.equal(s, t) for x, y in zip(a, b) for s, t in zip(x, y, strict=True))
 
 
 @law
@@ -103,7 +104,8 @@ def test_ranks_together_serve_the_single_rank_batch(world, bs, seed, flip, posit
 def test_uneven_last_step_over_ranks():
     ranks = [loader(torch.arange(11.), bs=2, rank=r, world=2, drop_last=False, shuffle=False) for r in range(2)]
     assert sorted(torch.cat([x for dl in ranks for x, in dl]).tolist()) == list(range(11))
-    with pytest.raises(ValueError, match='1 items for 2 ranks'): loader(torch.arange(9.), bs=2, rank=0, world=2, drop_last=False)
+    with pytest.raises(ValueError, match='1 items for 2 ranks'):
+        loader(torch.arange(9.), bs=2, rank=0, world=2, drop_last=False)
 
 
 @pytest.mark.parametrize('resident', [True, False])
@@ -144,7 +146,8 @@ def test_no_augmentation_is_exact_and_channels_last():
     assert np.array_equal(to_uint8(x).numpy(), items[y.long()]) and y.dtype == torch.float32 and y.shape == (12,)
     for dl in (loader(items, bs=4), loader(items, bs=4, flip=True, rotate=5.)):
         x, = dl.one_batch()
-        assert x.shape == (4, 3, 6, 6) and x.dtype == torch.float32 and x.is_contiguous(memory_format=torch.channels_last)
+        assert x.shape == (4, 3, 6,
+                           6) and x.dtype == torch.float32 and x.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize('quarter', range(4))
@@ -160,14 +163,16 @@ def test_turning_keeps_circles_round_and_corners_filled():
     for angle in (17., 45., 90.):                                        # an ellipse would not map onto itself
         assert (turn_pictures(disc, torch.tensor([angle])) - disc).abs().max() < .02
     assert turn_pictures(torch.ones(1, 3, 9, 9), torch.tensor([33.])).min() > .999
-    bar = torch.exp(-((yy - 19.5)**2/80 + (xx - 29.5)**2/9))[None, None]; there = turn_pictures(bar, torch.tensor([20.]))
+    bar = torch.exp(-((yy - 19.5)**2/80 + (xx - 29.5)**2/9))[None, None]
+    there = turn_pictures(bar, torch.tensor([20.]))
     assert (there - bar).abs().max() > .2 and (turn_pictures(there, torch.tensor([-20.])) - bar).abs().max() < .06
 
 
 def test_angles_stay_within_the_bound():
     ramp = np.zeros((64, 33, 33, 1), np.uint8); ramp[:, 16:, :] = 255               # an edge through the middle
     (x,), = loader(ramp, bs=64, rotate=10.)
-    right, left = (x[:, 0, :, 26] + 1).sum(1)/2, (x[:, 0, :, 6] + 1).sum(1)/2          # the edge's height on either side
+    # the edge's height on either side
+    right, left = (x[:, 0, :, 26] + 1).sum(1)/2, (x[:, 0, :, 6] + 1).sum(1)/2
     angle = torch.rad2deg(torch.atan((right - left)/20))
     assert angle.abs().max() < 10.5 and angle.max() > 5 and angle.min() < -5
 
@@ -195,11 +200,14 @@ def test_serving_changes_nothing_in_the_source():
 # --- faults
 
 @pytest.mark.parametrize('items,kwargs,says', [
-    (pictures(4), dict(bs=0), 'bs is 0'), (pictures(4), dict(bs=2.5), 'bs is 2.5'), (pictures(4), dict(bs=5), 'Take bs <= 4'),
+    (pictures(4), dict(bs=0), 'bs is 0'), (pictures(4), dict(bs=2.5), 'bs is 2.5'),
+    (pictures(4), dict(bs=5), 'Take bs <= 4'),
     (pictures(4), dict(bs=3, world=2), 'Take bs <= 2'), (pictures(4), dict(bs=1, rank=2, world=2), 'rank 2 of world 2'),
-    (pictures(4), dict(bs=2, labels=np.zeros(3)), '4 items but 3 labels'), (pictures(4), dict(bs=2, rotate=-1), 'rotate is -1'),
+    (pictures(4), dict(bs=2, labels=np.zeros(3)), '4 items but 3 labels'),
+    (pictures(4), dict(bs=2, rotate=-1), 'rotate is -1'),
     (pictures(4), dict(bs=2, seed=-1), 'seed is -1'), (torch.zeros(4, 2), dict(bs=2, flip=True), 'for pictures'),
-    (pictures(4).transpose(0, 3, 1, 2), dict(bs=2), 'channels last'), (np.zeros((4, 6, 6), np.uint8), dict(bs=2), 'channels last'),
+    (pictures(4).transpose(0, 3, 1, 2), dict(bs=2), 'channels last'),
+    (np.zeros((4, 6, 6), np.uint8), dict(bs=2), 'channels last'),
     (np.zeros((4, 2), int), dict(bs=2), 'int64'), (pictures(4)[:0], dict(bs=2), 'no items')])
 def test_what_cannot_work_is_refused_at_once(items, kwargs, says):
     with pytest.raises(ValueError, match=says): loader(items, **kwargs)
@@ -220,7 +228,8 @@ def test_bs_larger_than_n_without_drop_last():
 # --- inside fastai
 
 def test_new_shares_what_is_loaded_and_changes_what_is_asked(mapped):
-    dl = loader(Pictures(mapped, np.arange(40, dtype=np.uint8)[:, None], ['i']), bs=8, resident=True, flip=True, seed=4); next(iter(dl))
+    dl = loader(Pictures(mapped, np.arange(40, dtype=np.uint8)[:, None], ['i']), bs=8, resident=True, flip=True, seed=4)
+    next(iter(dl))
     plain = dl.new(shuffle=False, drop_last=False, flip=False)
     assert plain._data is dl._data and (plain.bs, plain.seed, plain.position) == (8, 4, 0) and dl.position == 1
     assert torch.cat([y for _, y in plain]).flatten().tolist() == list(range(40))

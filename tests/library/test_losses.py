@@ -10,7 +10,8 @@ from dlcv_gan.losses import (clip_weights, dragan, gradient_penalty, hinge, inpu
                              minimax, non_saturating, r1, reconstruction, wasserstein)
 
 torch.set_num_threads(1)
-objectives = dict(minimax=minimax, non_saturating=non_saturating, least_squares=least_squares, hinge=hinge, wasserstein=wasserstein)
+objectives = dict(minimax=minimax, non_saturating=non_saturating, least_squares=least_squares, hinge=hinge,
+                  wasserstein=wasserstein)
 scores = st.lists(st.floats(-50, 50), min_size=1, max_size=12).map(torch.tensor)
 seeds = st.integers(0, 10_000)
 
@@ -25,12 +26,16 @@ def linear(w): return lambda x, y=None: x.flatten(1) @ w
 
 @given(st.floats(-30, 30), st.floats(-30, 30))
 def test_each_objective_is_the_papers_formula(r, f):
-    real, fake, sigma = torch.tensor([r], dtype=torch.double), torch.tensor([f], dtype=torch.double), lambda v: 1 / (1 + math.exp(-v))
+    real, fake, sigma = torch.tensor([r], dtype=torch.double), torch.tensor([f],
+                                                                            dtype=torch.double), lambda v: 1 / (1 + math.exp(-v))
     log = lambda v: math.log(max(v, 1e-300))
-    expected = dict(minimax=(-log(sigma(r)) - log(1 - sigma(f)) if f < 30 else None, None), least_squares=(((r - 1) ** 2 + f ** 2) / 2, (f - 1) ** 2 / 2),
-                    hinge=(max(0, 1 - r) + max(0, 1 + f), -f), wasserstein=(f - r, -f), non_saturating=(None, -log(sigma(f))))
+    expected = dict(minimax=(-log(sigma(r)) - log(1 - sigma(f)) if f < 30 else None, None),
+                    least_squares=(((r - 1) ** 2 + f ** 2) / 2, (f - 1) ** 2 / 2),
+                    hinge=(max(0, 1 - r) + max(0, 1 + f), -f), wasserstein=(f - r, -f),
+                    non_saturating=(None, -log(sigma(f))))
     for name, (d, g) in expected.items():
-        if d is not None: assert objectives[name].discriminator(real, fake).item() == pytest.approx(d, rel=1e-4, abs=1e-6)
+        if d is not None:
+            assert objectives[name].discriminator(real, fake).item() == pytest.approx(d, rel=1e-4, abs=1e-6)
         if g is not None: assert objectives[name].generator(fake).item() == pytest.approx(g, rel=1e-4, abs=1e-6)
 
 def test_a_fake_that_d_is_sure_of_teaches_nothing_under_minimax_and_most_under_non_saturating():
@@ -40,26 +45,33 @@ def test_a_fake_that_d_is_sure_of_teaches_nothing_under_minimax_and_most_under_n
 
 def test_a_discriminator_that_cannot_tell_pays_two_log_two():
     zero = torch.zeros(3)
-    assert minimax.discriminator(zero, zero).item() == pytest.approx(math.log(4)) and non_saturating.generator(zero).item() == pytest.approx(math.log(2))
+    assert minimax.discriminator(zero,
+                                 zero).item() == pytest.approx(math.log(4)) and non_saturating.generator(zero).item() == pytest.approx(math.log(2))
 
 @pytest.mark.parametrize('name', objectives)
 @given(real=scores, seed=seeds)
 def test_objectives_are_means_over_pictures_in_any_order(name, real, seed):
     o, order = objectives[name], torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
     fake = real.flip(0) / 2
-    torch.testing.assert_close(o.discriminator(real, fake), o.discriminator(real[order], fake[order.flip(0)]), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(o.generator(fake), torch.stack([o.generator(f[None]) for f in fake]).mean(), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(o.generator(fake), o.generator(fake[:, None, None].expand(-1, 2, 3)), rtol=1e-4, atol=1e-4) # patches
+    torch.testing.assert_close(o.discriminator(real, fake), o.discriminator(real[order], fake[order.flip(0)]),
+                               rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(o.generator(fake), torch.stack([o.generator(f[None]) for f in fake]).mean(), rtol=1e-4,
+                               atol=1e-4)
+    # patches
+    torch.testing.assert_close(o.generator(fake), o.generator(fake[:, None, None].expand(-1, 2, 3)), rtol=1e-4,
+                               atol=1e-4)
 
 @given(real=scores, c=st.floats(-10, 10))
 def test_only_wasserstein_ignores_a_shift_of_all_scores(real, c):
     fake = real / 2 - 1
-    torch.testing.assert_close(wasserstein.discriminator(real + c, fake + c), wasserstein.discriminator(real, fake), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(wasserstein.discriminator(real + c, fake + c), wasserstein.discriminator(real, fake),
+                               rtol=1e-3, atol=1e-4)
 
 @pytest.mark.parametrize('name', objectives)
 def test_real_scores_are_pushed_up_and_fake_ones_down(name):
     o = objectives[name]
-    assert slope(lambda s: o.discriminator(s, torch.zeros(1)), 0.) < 0 < slope(lambda s: o.discriminator(torch.ones(1), s), .5)
+    assert slope(lambda s: o.discriminator(s, torch.zeros(1)),
+                 0.) < 0 < slope(lambda s: o.discriminator(torch.ones(1), s), .5)
     assert slope(o.generator, -.5) < 0
 
 @pytest.mark.parametrize('name', objectives)
@@ -79,7 +91,8 @@ def test_real_and_fake_batches_may_differ_in_size(name):
 def test_half_precision_scores_are_widened(name):
     o, s = objectives[name], torch.linspace(-2, 2, 33)
     rough = s.bfloat16()
-    for loss, exact in ((o.discriminator(rough, -rough), o.discriminator(rough.float(), -rough.float())), (o.generator(rough), o.generator(rough.float()))):
+    for loss, exact in ((o.discriminator(rough, -rough), o.discriminator(rough.float(), -rough.float())),
+                        (o.generator(rough), o.generator(rough.float()))):
         assert loss.dtype == torch.float32 and loss == exact
     assert o.generator(s.double()).dtype == torch.double
 
@@ -94,8 +107,11 @@ def test_a_linear_critic_has_closed_form_penalties(seed, weight, n, length):
     real, fake, D = torch.randn(n, 3, 2, 2, generator=g), torch.randn(n, 3, 2, 2, generator=g), linear(w)
     two_sided = weight * (length - 1) ** 2
     assert gradient_penalty(weight)(D, real, fake, None).item() == pytest.approx(two_sided, rel=1e-3, abs=1e-4)
-    assert gradient_penalty(weight, one_sided=True)(D, real, fake, None).item() == pytest.approx(two_sided if length > 1 else 0, rel=1e-3, abs=1e-4)
-    assert gradient_penalty(weight, target=0.)(D, real, fake, None).item() == pytest.approx(weight * length ** 2, rel=1e-3)
+    assert gradient_penalty(weight, one_sided=True)(D, real, fake,
+                                                    None).item() == pytest.approx(two_sided if length > 1 else 0,
+                                                                                  rel=1e-3, abs=1e-4)
+    assert gradient_penalty(weight, target=0.)(D, real, fake,
+                                               None).item() == pytest.approx(weight * length ** 2, rel=1e-3)
     if n * 12 > 1: assert dragan(weight)(D, real, fake, None).item() == pytest.approx(two_sided, rel=1e-3, abs=1e-4)
     assert r1(weight)(D, real, fake, None).item() == pytest.approx(weight / 2 * length ** 2, rel=1e-3)
 
@@ -110,7 +126,8 @@ def test_penalties_are_taken_picture_by_picture(seed, n):
     torch.testing.assert_close(r1(2.)(quadratic, real, None, None), real.square().sum(1).mean())
     torch.testing.assert_close(r1(2.)(quadratic, real.flip(0), None, None), alone.mean())
     # where real and fake are the same point there is no choice on the line, so WGAN-GP's is per picture too
-    torch.testing.assert_close(gradient_penalty(1.)(quadratic, real, real, None), (real.norm(dim=1) - 1).square().mean(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(gradient_penalty(1.)(quadratic, real, real, None),
+                               (real.norm(dim=1) - 1).square().mean(), rtol=1e-3, atol=1e-4)
 
 def test_every_picture_has_its_own_point_on_the_line():
     seen = []
@@ -138,7 +155,9 @@ def test_the_critic_learns_from_its_penalty():
     expected, h = torch.zeros_like(got), 1e-4
     for i in range(8):
         for j in range(3):
-            with torch.no_grad(): D[0].weight[i, j] += h; up = loss().item(); D[0].weight[i, j] -= 2 * h; down = loss().item(); D[0].weight[i, j] += h
+            with torch.no_grad():
+                D[0].weight[i, j] += h
+                up = loss().item(); D[0].weight[i, j] -= 2 * h; down = loss().item(); D[0].weight[i, j] += h
             expected[i, j] = (up - down) / (2 * h)
     torch.testing.assert_close(got, expected, rtol=1e-2, atol=1e-4)
 
@@ -163,12 +182,14 @@ def test_a_critic_of_patches_counts_with_its_mean():
     patches = lambda x, y=None: (x @ w)[:, None, None].expand(-1, 3, 5)
     x = torch.randn(6, 2)
     assert r1(2.)(patches, x, x, None).item() == pytest.approx(25, rel=1e-4)
-    assert gradient_penalty(1.)(patches, x, -x, None).item() == pytest.approx(16, rel=1e-4) == dragan(1.)(patches, x, x, None).item()
+    assert gradient_penalty(1.)(patches, x, -x, None).item() == pytest.approx(16,
+                                                                              rel=1e-4) == dragan(1.)(patches, x, x, None).item()
 
 @pytest.mark.parametrize('penalty', [gradient_penalty(), dragan(), r1()])
 def test_a_penalty_in_double_precision_has_the_right_second_derivative(penalty):
     torch.manual_seed(0)
-    x, fake, weight = torch.randn(4, 3).double(), torch.randn(4, 3).double(), torch.randn(3, 5).double().requires_grad_(True)
+    x, fake, weight = torch.randn(4, 3).double(), torch.randn(4,
+                                                              3).double(), torch.randn(3, 5).double().requires_grad_(True)
     def value(w):
         torch.manual_seed(1) # the same points at each call
         return penalty(lambda x, y=None: (x @ w).tanh().sum(1), x, fake, None)
@@ -183,13 +204,15 @@ def test_a_penalty_teaches_no_generator():
 def test_wrong_arguments():
     for c in (0, -.01):
         with pytest.raises(ValueError, match='positive'): clip_weights(nn.Linear(2, 2), c)
-    with pytest.raises(ValueError, match='one shape'): gradient_penalty()(linear(torch.ones(2)), torch.zeros(3, 2), torch.zeros(4, 2), None)
+    with pytest.raises(ValueError, match='one shape'):
+        gradient_penalty()(linear(torch.ones(2)), torch.zeros(3, 2), torch.zeros(4, 2), None)
     for make in (gradient_penalty, dragan, r1):
         with pytest.raises(ValueError, match='reward'): make(-1.)
     with pytest.raises(ValueError, match='another size'): reconstruction(torch.zeros(2, 3), torch.zeros(2, 4))
 
 def test_a_compiled_discriminator_is_refused_with_a_reason():
-    with pytest.raises(ValueError, match='no second derivative'): r1()(torch.compile(nn.Linear(2, 1)), torch.randn(3, 2), None, None)
+    with pytest.raises(ValueError, match='no second derivative'):
+        r1()(torch.compile(nn.Linear(2, 1)), torch.randn(3, 2), None, None)
 
 def test_clipping_reaches_every_parameter_and_nothing_else():
     net = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)); net[1].running_mean += 5
@@ -205,7 +228,8 @@ def test_kl_is_torchs(seed, n, nz):
     g = torch.Generator().manual_seed(seed)
     mean, logvar = torch.randn(n, nz, generator=g), torch.randn(n, nz, generator=g)
     q, p = torch.distributions.Normal(mean, (logvar / 2).exp()), torch.distributions.Normal(0., 1.)
-    torch.testing.assert_close(kl(mean, logvar), torch.distributions.kl_divergence(q, p).sum(1).mean(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(kl(mean, logvar), torch.distributions.kl_divergence(q, p).sum(1).mean(), rtol=1e-4,
+                               atol=1e-5)
     assert kl(mean, logvar) >= 0 and kl(0 * mean, 0 * logvar) == 0
 
 def test_kl_keeps_its_digits_near_the_prior_and_in_bf16():

@@ -58,10 +58,15 @@ def test_duplicates_are_counted():
     x = noise(10, 3, 8, 8)
     assert duplicates(x) == 0 and duplicates(torch.cat([x, x[:2] + .001])) == pytest.approx(4 / 12)
 
-@pytest.mark.parametrize('call, says', [(lambda: mse(noise(1, 3, 4, 4), noise(2, 3, 4, 4)), 'same size'), (lambda: mse(noise(0, 3, 4, 4), noise(0, 3, 4, 4)), 'at least one'),
-    (lambda: sharpness(noise(3, 4, 4)), '4 dimensions'), (lambda: sharpness(torch.zeros(1, 3, 4, 4, dtype=torch.int64)), 'uint8'), (lambda: diversity(noise(1, 3, 4, 4)), 'at least 2'),
-    (lambda: frechet_distance(normal(4, 2), normal(4, 3)), 'one net'), (lambda: kernel_distance(normal(1, 2), normal(4, 2)), 'at least 2'),
-    (lambda: frechet_distance(normal(4, 2) / 0, normal(4, 2)), 'NaN'), (lambda: with_interval(diversity, noise(4, 3, 4, 4)), 'at least 8'),
+@pytest.mark.parametrize('call, says', [(lambda: mse(noise(1, 3, 4, 4), noise(2, 3, 4, 4)), 'same size'),
+                                        (lambda: mse(noise(0, 3, 4, 4), noise(0, 3, 4, 4)), 'at least one'),
+    (lambda: sharpness(noise(3, 4, 4)), '4 dimensions'),
+                                        (lambda: sharpness(torch.zeros(1, 3, 4, 4, dtype=torch.int64)), 'uint8'),
+                                        (lambda: diversity(noise(1, 3, 4, 4)), 'at least 2'),
+    (lambda: frechet_distance(normal(4, 2), normal(4, 3)), 'one net'),
+                                        (lambda: kernel_distance(normal(1, 2), normal(4, 2)), 'at least 2'),
+    (lambda: frechet_distance(normal(4, 2) / 0, normal(4, 2)), 'NaN'),
+                                        (lambda: with_interval(diversity, noise(4, 3, 4, 4)), 'at least 8'),
     (lambda: CollapseWatch(every=0), 'every'), (lambda: CollapseWatch(n=1), 'at least 2')])
 def test_wrong_arguments_are_named(call, says):
     with pytest.raises(ValueError, match=says): call()
@@ -86,7 +91,8 @@ def test_frechet_between_known_gaussians(seed, d):
 def test_frechet_is_symmetric_zero_on_itself_and_does_not_mind_a_turn(seed):
     a, b = normal(30, 4, seed=seed), normal(40, 4, seed=seed + 1) * 2
     q, _ = torch.linalg.qr(normal(4, 4, seed=seed + 2))
-    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a)) and frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b,
+                                                                    a)) and frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
     assert frechet_distance(a @ q, b @ q) == pytest.approx(frechet_distance(a, b), rel=1e-6)
     assert np.isfinite(frechet_distance(a[:3], b[:3])) # fewer rows than features: singular covariances
 
@@ -94,7 +100,8 @@ def test_kernel_distance_is_the_papers_sum_and_unbiased():
     a, b = normal(6, 3), normal(5, 3, seed=1)
     k = lambda x, y: (x @ y / 3 + 1) ** 3
     within = lambda s: np.mean([k(s[i], s[j]).item() for i in range(len(s)) for j in range(len(s)) if i != j])
-    assert kernel_distance(a, b) == pytest.approx(within(a) + within(b) - 2 * np.mean([k(x, y).item() for x in a for y in b]))
+    assert kernel_distance(a, b) == pytest.approx(within(a) + within(b) - 2
+                                                  * np.mean([k(x, y).item() for x in a for y in b]))
     values = [kernel_distance(normal(20, 3, seed=2 * i), normal(20, 3, seed=2 * i + 1)) for i in range(300)]
     assert abs(np.mean(values)) < 3 * np.std(values) / 300 ** .5 and min(values) < 0 < max(values)
 
@@ -112,7 +119,8 @@ def test_feature_nets_are_repeatable_saved_and_loaded(tmp_path):
     before = torch.get_rng_state()
     a, b = FeatureNet.random(3), FeatureNet.random(3)
     assert torch.equal(torch.get_rng_state(), before)
-    torch.testing.assert_close(a.features(x), b.features(x)); assert not torch.allclose(a.features(x), FeatureNet.random(4).features(x))
+    torch.testing.assert_close(a.features(x), b.features(x))
+    assert not torch.allclose(a.features(x), FeatureNet.random(4).features(x))
     torch.testing.assert_close(a.features(x, bs=3), a.features(x), rtol=1e-4, atol=1e-5)
     file = a.save(tmp_path/'net.safetensors')
     torch.testing.assert_close(FeatureNet.load(file).features(x), a.features(x))
@@ -160,8 +168,10 @@ def history(rounds=500, rank=.8, d=1.2, g=.9, extra=None):
     at = lambda v, i: v(i) if callable(v) else v
     rows = []
     for i in range(rounds):
-        rows += [{'round': i, 'player': 'discriminator', 'steps_discriminator': i + 1, 'steps_generator': i, 'discriminator.adversarial': at(d, i), 'discriminator.rank': at(rank, i), **(extra or {})},
-                 {'round': i, 'player': 'generator', 'steps_discriminator': i + 1, 'steps_generator': i + 1, 'generator.adversarial': at(g, i)}]
+        rows += [{'round': i, 'player': 'discriminator', 'steps_discriminator': i + 1, 'steps_generator': i,
+                  'discriminator.adversarial': at(d, i), 'discriminator.rank': at(rank, i), **(extra or {})},
+                 {'round': i, 'player': 'generator', 'steps_discriminator': i + 1, 'steps_generator': i + 1,
+                  'generator.adversarial': at(g, i)}]
     h = pd.DataFrame(rows)
     h.attrs['terms'] = [c for c in h if '.' in c and not c.endswith('rank')]
     return h
@@ -169,15 +179,22 @@ def history(rounds=500, rank=.8, d=1.2, g=.9, extra=None):
 good = Comparison(.45, .46, .09, .09, 0., .02)
 kinds = lambda *a, **kw: [d.kind for d in diagnose(*a, **kw)]
 
-@pytest.mark.parametrize('kw', [dict(), dict(rank=.93, d=.5, g=2.5), dict(g=lambda i: .7 + i / 100), dict(rank=.5, d=1.386, g=.693), dict(rank=.999, d=-3., extra={'discriminator.penalty': .4})])
+@pytest.mark.parametrize('kw', [dict(), dict(rank=.93, d=.5, g=2.5), dict(g=lambda i: .7 + i / 100),
+                                dict(rank=.5, d=1.386, g=.693), dict(rank=.999, d=-3.,
+                                                                     extra={'discriminator.penalty': .4})])
 def test_it_is_silent_on_games_that_go_well(kw):
     assert kinds(history(**kw), [good, good]) == []
     assert kinds(history(0)) == [] and kinds(history(20, **kw)) == []
 
 @pytest.mark.parametrize('kind, kw, looks', [
-    ('D too strong', dict(rank=1., d=.001), ()), ('D too strong', dict(rank=1., d=.5), [good._replace(distance=.6)] * 2), ('D dead', dict(rank=.5, d=1.386), [good._replace(distance=.6)] * 2),
-    ('mode collapse', dict(), [good._replace(diversity=.05, duplicates=1.)] * 2), ('mode collapse', dict(), [good, good._replace(diversity=.1), good._replace(diversity=.1)]),
-    ('not finite', dict(g=lambda i: float('nan') if i == 499 else 1.), ()), ('not finite', dict(d=lambda i: float('inf') if i == 499 else 1.), ()), ('explosion', dict(d=lambda i: 1e4 if i > 470 else 1.), ())])
+    ('D too strong', dict(rank=1., d=.001), ()), ('D too strong', dict(rank=1., d=.5),
+                                                  [good._replace(distance=.6)] * 2),
+    ('D dead', dict(rank=.5, d=1.386), [good._replace(distance=.6)] * 2),
+    ('mode collapse', dict(), [good._replace(diversity=.05, duplicates=1.)] * 2),
+    ('mode collapse', dict(), [good, good._replace(diversity=.1), good._replace(diversity=.1)]),
+    ('not finite', dict(g=lambda i: float('nan') if i == 499 else 1.), ()),
+    ('not finite', dict(d=lambda i: float('inf') if i == 499 else 1.), ()),
+    ('explosion', dict(d=lambda i: 1e4 if i > 470 else 1.), ())])
 def test_each_failure_is_named_and_a_mend_is_offered(kind, kw, looks):
     found = diagnose(history(**kw), looks)
     assert kind in [d.kind for d in found]
@@ -186,7 +203,8 @@ def test_each_failure_is_named_and_a_mend_is_offered(kind, kw, looks):
 
 def test_a_vae_whose_code_says_nothing():
     def vae(kl):
-        h = pd.DataFrame([{'round': i, 'player': 'vae', 'steps_vae': i + 1, 'vae.reconstruction': 300., 'vae.kl': kl} for i in range(500)])
+        h = pd.DataFrame([{'round': i, 'player': 'vae', 'steps_vae': i + 1, 'vae.reconstruction': 300., 'vae.kl': kl}
+                          for i in range(500)])
         h.attrs['terms'] = ['vae.reconstruction', 'vae.kl']
         return h
     assert kinds(vae(.01)) == ['posterior collapse'] and kinds(vae(40.)) == [] and kinds(vae(.05), kl_weight=.001) == []
@@ -195,14 +213,17 @@ def test_compare_measures_samples_beside_real_pictures():
     x = noise(32, 3, 16, 16)
     same = compare(x, noise(32, 3, 16, 16, seed=9))
     assert same.distance < .05 and same.diversity == pytest.approx(same.real_diversity, rel=.05)
-    assert compare(x[:1].expand(32, -1, -1, -1), x).diversity == pytest.approx(0, abs=1e-6) and compare(-torch.ones_like(x), torch.ones_like(x)).distance == pytest.approx(1)
+    assert compare(x[:1].expand(32, -1, -1, -1), x).diversity == pytest.approx(0,
+                                                                               abs=1e-6) and compare(-torch.ones_like(x), torch.ones_like(x)).distance == pytest.approx(1)
 
 def test_the_watch_looks_on_without_disturbing_and_warns_once_an_episode():
     def play(cbs):
         torch.manual_seed(0)
         images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
         game = GAN(DCGANGenerator(32, 4, 8), DCGANDiscriminator(32, 4, norm=None), minimax)
-        learn = GameLearner(DataLoaders(Batches(images, bs=8), device=torch.device('cpu')), game, lr=(1e-2, 0.), precision='fp32') # G never moves
+        # G never moves
+        learn = GameLearner(DataLoaders(Batches(images, bs=8), device=torch.device('cpu')), game, lr=(1e-2, 0.),
+                            precision='fp32')
         with learn.no_bar(), learn.no_logging(): learn.fit_rounds(60, cbs=cbs)
         return learn
     watch = CollapseWatch(every=10, n=16, window=20, patience=20, say=None)

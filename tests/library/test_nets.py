@@ -27,12 +27,16 @@ def printed(*rows):
     return [(output, count) for output, *counts in rows for count in counts]
 
 
-ENCODER = printed(('64,64,32', 896, 128), ('32,32,64', 18_496, 256), ('16,16,128', 73_856, 512), ('8,8,256', 295_168, 1_024),
+ENCODER = printed(('64,64,32', 896, 128), ('32,32,64', 18_496, 256), ('16,16,128', 73_856, 512),
+                  ('8,8,256', 295_168, 1_024),
                   ('4,4,512', 1_180_160, 2_048), ('4,4,512', 2_359_808, 2_048), ('1024', 8_389_632, 8_389_632))
-DECODER = printed(('8192', 8_396_800), ('4,4,512', 2_359_808, 2_048), ('8,8,512', 2_359_808, 2_048), ('8,8,256', 1_179_904, 1_024),
+DECODER = printed(('8192', 8_396_800), ('4,4,512', 2_359_808, 2_048), ('8,8,512', 2_359_808, 2_048),
+                  ('8,8,256', 1_179_904, 1_024),
                   ('16,16,128', 295_040, 512), ('16,16,64', 73_792, 256), ('32,32,32', 18_464, 128), ('64,64,3', 867))
-GENERATOR = printed(('4,4,256', 1_048_832, 1_024), ('8,8,128', 524_416, 512), ('16,16,64', 131_136, 256), ('32,32,32', 32_800, 128), ('64,64,3', 1_539))
-DISCRIMINATOR = printed(('64,64,32', 2_432), ('32,32,64', 51_264), ('16,16,128', 204_928), ('8,8,256', 819_456), ('4,4,512', 3_277_312), ('1', 8_193))
+GENERATOR = printed(('4,4,256', 1_048_832, 1_024), ('8,8,128', 524_416, 512), ('16,16,64', 131_136, 256),
+                    ('32,32,32', 32_800, 128), ('64,64,3', 1_539))
+DISCRIMINATOR = printed(('64,64,32', 2_432), ('32,32,64', 51_264), ('16,16,128', 204_928), ('8,8,256', 819_456),
+                        ('4,4,512', 3_277_312), ('1', 8_193))
 
 
 def test_r1_vae_has_the_printed_rows():
@@ -71,7 +75,8 @@ def test_r1_acgan_is_the_same_nets_by_arguments():
 def test_r1_discriminator_has_no_normalisation_and_dcgan_has_it_but_first():
     is_norm = lambda net: [isinstance(m, (nn.BatchNorm2d, nn.GroupNorm)) for m in net.modules()]
     assert not any(is_norm(R1Discriminator(width=2))) and not any(is_norm(DCGANDiscriminator(width=2, norm=None)))
-    layers = layer_table(DCGANDiscriminator(width=3), torch.zeros(1, 3, 64, 64)).layer.tolist()  # width 3: as many channels as a picture
+    # width 3: as many channels as a picture
+    layers = layer_table(DCGANDiscriminator(width=3), torch.zeros(1, 3, 64, 64)).layer.tolist()
     assert layers[:2] == ['Conv2d 4x4 s2', 'LeakyReLU'] and layers.count('BatchNorm2d') == 3
 
 
@@ -118,7 +123,8 @@ def test_a_wrong_width_is_named(make, width):
 
 def test_faults_of_generators_are_named():
     with pytest.raises(ValueError, match=r'shape \(2, 7\).*\(n, 8\)'): ToyGenerator(8)(torch.zeros(2, 7))
-    with pytest.raises(ValueError, match=r'shape \(2, 8, 1, 1\).*\(n, 8\)'): R1Generator(32, 2, 8)(torch.zeros(2, 8, 1, 1))
+    with pytest.raises(ValueError, match=r'shape \(2, 8, 1, 1\).*\(n, 8\)'):
+        R1Generator(32, 2, 8)(torch.zeros(2, 8, 1, 1))
     with pytest.raises(ValueError, match='multiple of 4'): R1Generator(nz=1023)
     conditional = R1Generator(32, 2, 8, embed=AttributeEmbedding(2, 4), embedded=4)
     with pytest.raises(ValueError, match='got no y'): conditional(torch.zeros(2, 8))
@@ -126,7 +132,8 @@ def test_faults_of_generators_are_named():
 
 
 @pytest.mark.parametrize('make', [R1Generator, DCGANGenerator])
-@pytest.mark.parametrize('y', [torch.tensor([0, 1]), torch.tensor([[0], [1]], dtype=torch.uint8), torch.tensor([0., 1.])])
+@pytest.mark.parametrize('y', [torch.tensor([0, 1]), torch.tensor([[0], [1]], dtype=torch.uint8),
+                               torch.tensor([0., 1.])])
 def test_the_condition_reaches_the_picture(make, y):
     net = make(32, 2, 8, embed=AttributeEmbedding(2, 4), embedded=4).eval()
     one, other = net(torch.ones(2, 8), y)
@@ -141,13 +148,15 @@ def test_any_width_builds_and_the_count_is_the_tables_sum(width, size):
     assert table.params.sum() == count_parameters(net) == sum(p.numel() for p in net.parameters())
 
 
-@pytest.mark.parametrize('make', [lambda: R1Discriminator(32, 4, spectral=True), lambda: DCGANDiscriminator(32, 4, spectral=True),
+@pytest.mark.parametrize('make', [lambda: R1Discriminator(32, 4, spectral=True),
+                                  lambda: DCGANDiscriminator(32, 4, spectral=True),
                                   lambda: ToyDiscriminator(16, spectral=True)])
 def test_spectral_norm_bounds_every_weight(make):
     torch.manual_seed(0)
     net = make()
     x = torch.randn(2, 2) if isinstance(net, ToyDiscriminator) else torch.randn(2, 3, 32, 32)
-    for p in (m.parametrizations.weight.original for m in net.modules() if hasattr(m, 'parametrizations')): p.data.mul_(7)
+    for p in (m.parametrizations.weight.original for m in net.modules() if hasattr(m, 'parametrizations')):
+        p.data.mul_(7)
     with torch.no_grad():
         for _ in range(200): net.train()(x)
     net.eval()
@@ -211,11 +220,14 @@ def test_the_starts_are_as_the_papers_say():
     scale = torch.cat([m.weight for m in net.modules() if isinstance(m, nn.BatchNorm2d)])
     assert scale.mean().item() == pytest.approx(1, abs=0.01) and scale.std().item() == pytest.approx(0.02, rel=0.2)
     layer = Encoder().mean
-    assert layer.weight.abs().max().item() == pytest.approx((6/(8192 + 1024))**0.5, rel=1e-3) and layer.bias.abs().max() == 0
-    assert R1Discriminator(32, 4, init=dcgan_init).features[0].weight.std() < 0.04 < R1Discriminator(32, 4, init=glorot_init).features[0].weight.std()
+    assert layer.weight.abs().max().item() == pytest.approx((6/(8192 + 1024))**0.5,
+                                                            rel=1e-3) and layer.bias.abs().max() == 0
+    assert R1Discriminator(32, 4,
+                           init=dcgan_init).features[0].weight.std() < 0.04 < R1Discriminator(32, 4, init=glorot_init).features[0].weight.std()
 
 
-@pytest.mark.parametrize('norm, apart', [(nn.BatchNorm2d, False), (layer_norm, True), (nn.InstanceNorm2d, True), (None, True)])
+@pytest.mark.parametrize('norm, apart', [(nn.BatchNorm2d, False), (layer_norm, True), (nn.InstanceNorm2d, True),
+                                         (None, True)])
 def test_which_norms_keep_samples_apart(norm, apart):
     torch.manual_seed(0)
     net, x = DCGANDiscriminator(32, 4, norm=norm), torch.randn(6, 3, 32, 32)
@@ -227,7 +239,8 @@ def test_which_norms_keep_samples_apart(norm, apart):
 
 def test_generator_without_norm_builds():
     net = DCGANGenerator(32, 4, norm=None)
-    assert not any(isinstance(m, nn.BatchNorm2d) for m in net.modules()) and net(torch.zeros(2, 100)).shape == (2, 3, 32, 32)
+    assert not any(isinstance(m, nn.BatchNorm2d)
+                   for m in net.modules()) and net(torch.zeros(2, 100)).shape == (2, 3, 32, 32)
 
 
 @pytest.mark.parametrize('make', [lambda: R1Discriminator(32, 4, spectral=True), lambda: DCGANDiscriminator(32, 4)])
@@ -251,8 +264,11 @@ def test_spectral_norm_survives_copy_and_state():
 
 
 def test_toys_and_mlp():
-    assert [m.out_features for m in mlp(3, 5, 7, 2) if isinstance(m, nn.Linear)] == [5, 7, 2] and isinstance(mlp(3, 5, 2)[-1], nn.Linear)
-    assert ToyGenerator()(torch.zeros(4, 256)).shape == (4, 2) and ToyDiscriminator()(torch.zeros(4, 2), torch.zeros(4)).shape == (4,)
+    assert [m.out_features for m in mlp(3, 5, 7, 2)
+            if isinstance(m, nn.Linear)] == [5, 7, 2] and isinstance(mlp(3, 5, 2)[-1], nn.Linear)
+    assert ToyGenerator()(torch.zeros(4, 256)).shape == (4,
+                                                         2) and ToyDiscriminator()(torch.zeros(4, 2),
+                                                                                   torch.zeros(4)).shape == (4,)
     assert ToyGenerator(dims=3, nz=5).nz == 5 and ToyGenerator(dims=3, nz=5)(torch.zeros(1, 5)).shape == (1, 3)
 
 
@@ -268,7 +284,8 @@ def test_a_discriminator_of_ones_own():
 def test_a_projection_is_linear_in_the_condition(conditions, seed):
     torch.manual_seed(seed)
     net = ProjectionDiscriminator(DCGANDiscriminator(32, 2, norm=None), conditions).double().eval()
-    x, a, b = torch.rand(3, 3, 32, 32).double() * 2 - 1, torch.randn(3, conditions).double(), torch.randn(3, conditions).double()
+    x, a, b = torch.rand(3, 3, 32, 32).double() * 2 - 1, torch.randn(3,
+                                                                     conditions).double(), torch.randn(3, conditions).double()
     none = net(x, torch.zeros_like(a))
     assert torch.equal(none, net.base(x))
     torch.testing.assert_close(net(x, a + b) - none, (net(x, a) - none) + (net(x, b) - none))
@@ -277,9 +294,11 @@ def test_a_projection_is_linear_in_the_condition(conditions, seed):
 def test_told_discriminators_cost_what_their_condition_costs():
     for conditions in (1, 24):
         base = DCGANDiscriminator(32, 4, channels=4)
-        assert count_parameters(PlaneDiscriminator(base, conditions, 32)) == count_parameters(base) + (conditions + 1) * 32**2
+        assert count_parameters(PlaneDiscriminator(base, conditions,
+                                                   32)) == count_parameters(base) + (conditions + 1) * 32**2
         base = DCGANDiscriminator(32, 4)
-        assert count_parameters(ProjectionDiscriminator(base, conditions)) == count_parameters(base) + conditions * base.score.in_features
+        assert count_parameters(ProjectionDiscriminator(base,
+                                                        conditions)) == count_parameters(base) + conditions * base.score.in_features
 
 
 def test_a_plane_is_one_channel_and_each_picture_gets_its_own():

@@ -100,7 +100,8 @@ def test_the_sheet_is_the_course_s_figure(tmp_path):
     sheet = face_sheet(x)
     assert sheet.shape == (480, 640, 3) and (sheet[0, 0] == 255).all()
     red = np.argwhere((sheet == [255, 0, 0]).all(2))
-    assert 100 < red[:, 0].mean() < 240 and 280 < red[:, 1].mean() < 360 # left of the middle row and column by the figure's own margins
+    # left of the middle row and column by the figure's own margins
+    assert 100 < red[:, 0].mean() < 240 and 280 < red[:, 1].mean() < 360
     assert (face_sheet(torch.tensor(x).permute(0, 3, 1, 2) / 127.5 - 1) == sheet).mean() > .99
     with pytest.raises(ValueError, match='25'): face_sheet(x[:24])
     pytest.importorskip('cv2')
@@ -113,6 +114,7 @@ def test_the_real_cascade_counts_faces_and_nothing_else():
     "The course's own grader on the course's own figure: noise has no face, drawn anime faces are a pass."
     pytest.importorskip('cv2')
     if not CASCADE.exists(): pytest.skip(f'{CASCADE} is absent: the real sample files travel beside the repository')
-    noise, grey = np.random.default_rng(0).integers(0, 256, (25, 64, 64, 3), np.uint8), np.full((25, 64, 64, 3), 128, np.uint8)
+    noise, grey = np.random.default_rng(0).integers(0, 256, (25, 64, 64, 3),
+                                                    np.uint8), np.full((25, 64, 64, 3), 128, np.uint8)
     for nothing in (noise, grey): assert count_faces(face_sheet(nothing), CASCADE) == []
     for seed in range(3): assert 20 <= len(count_faces(face_sheet(draw_anime(25, seed, 64)[0]), CASCADE)) <= 25

@@ -9,11 +9,14 @@ from dlcv_gan.systems import describe, find_system, systems
 
 # Parameter counts as the report prints them, layer by layer (BatchNorm as Keras counts it).
 PRINTED = {
-    ('R1.VAE', 'encoder'): [896, 128, 18_496, 256, 73_856, 512, 295_168, 1024, 1_180_160, 2048, 2_359_808, 2048, 8_389_632, 8_389_632],
-    ('R1.VAE', 'decoder'): [8_396_800, 2_359_808, 2048, 2_359_808, 2048, 1_179_904, 1024, 295_040, 512, 73_792, 256, 18_464, 128, 867],
+    ('R1.VAE', 'encoder'): [896, 128, 18_496, 256, 73_856, 512, 295_168, 1024, 1_180_160, 2048, 2_359_808, 2048,
+                            8_389_632, 8_389_632],
+    ('R1.VAE', 'decoder'): [8_396_800, 2_359_808, 2048, 2_359_808, 2048, 1_179_904, 1024, 295_040, 512, 73_792, 256,
+                            18_464, 128, 867],
     ('R1.GAN', 'generator'): [1_048_832, 1024, 524_416, 512, 131_136, 256, 32_800, 128, 1539],
     ('R1.GAN', 'discriminator'): [2432, 51_264, 204_928, 819_456, 3_277_312, 8193],
-    ('R1.ACGAN', 'generator'): [512, 786_688, 1024, 524_416, 512, 131_136, 256, 32_800, 128, 1539], # the embedding's 2 x 256 first
+    # the embedding's 2 x 256 first
+    ('R1.ACGAN', 'generator'): [512, 786_688, 1024, 524_416, 512, 131_136, 256, 32_800, 128, 1539],
     ('R1.ACGAN', 'discriminator'): [2432, 51_264, 204_928, 819_456, 3_277_312, 8193, 8193],
 }
 
@@ -45,7 +48,8 @@ def test_a_new_module_needs_no_entry(tmp_path, monkeypatch):
 
 
 def test_two_systems_of_one_name_are_refused(tmp_path, monkeypatch):
-    (tmp_path/'twin.py').write_text('from dlcv_gan.vae import r1_vae\nfrom dataclasses import replace\ntwin = replace(r1_vae, name="R9.TWIN", title="a twin")\n')
+    (tmp_path/'twin.py').write_text('from dlcv_gan.vae import r1_vae\nfrom dataclasses import replace\ntwin = '
+                                    'replace(r1_vae, name="R9.TWIN", title="a twin")\n')
     monkeypatch.setattr(dlcv_gan, '__path__', [*dlcv_gan.__path__, str(tmp_path)])
     with pytest.raises(ValueError, match="two systems are called 'vae'"): systems()
 

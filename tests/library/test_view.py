@@ -34,7 +34,8 @@ def test_every_picture_is_in_its_place(n, nrow, pad, c):
 def test_values_that_are_no_colours():
     x = torch.tensor([-9., 9., float('nan'), 0.]).view(4, 1, 1, 1).expand(-1, 3, 2, 2)
     sheet = to_grid(x, 4, 0)
-    assert sheet[0, 0].tolist() == [0] * 3 and sheet[0, 2].tolist() == [255] * 3 and sheet[0, 4].tolist() == [255, 0, 255]
+    assert sheet[0, 0].tolist() == [0] * 3 and sheet[0,
+                                                     2].tolist() == [255] * 3 and sheet[0, 4].tolist() == [255, 0, 255]
 
 def test_reconstructions_pair_rows():
     x, xhat = noise(4, 3, 4, 4), noise(4, 3, 4, 4, seed=1)
@@ -53,10 +54,12 @@ def test_pictures_are_saved_whole_or_not_at_all(tmp_path, suffix, kind):
 def test_ways_between_latents(seed, t):
     a, b = (torch.randn(3, 16, generator=torch.Generator().manual_seed(s)) for s in (seed, seed + 1))
     for walk in (lerp, slerp):
-        torch.testing.assert_close(walk(a, b, 0.), a, rtol=1e-3, atol=1e-4); torch.testing.assert_close(walk(a, b, 1.), b, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(walk(a, b, 0.), a, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(walk(a, b, 1.), b, rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(walk(a, b, t), walk(b, a, 1 - t), rtol=1e-3, atol=1e-4)
     unit = lambda v: v / v.norm(dim=1, keepdim=True)
-    torch.testing.assert_close(slerp(unit(a), unit(b), t).norm(dim=1), torch.ones(3), rtol=1e-3, atol=1e-3) # stays on the sphere
+    # stays on the sphere
+    torch.testing.assert_close(slerp(unit(a), unit(b), t).norm(dim=1), torch.ones(3), rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(slerp(a, a, t), a, rtol=1e-3, atol=1e-4)
 
 class Linear: # draws one grey level for each latent: what comes out is known
@@ -87,7 +90,8 @@ def test_sliders_and_boxes_change_the_picture():
     assert level() == before and torch.equal(torch.get_rng_state(), state)
 
 def history(n=60):
-    rows = [{'round': i, 'player': p, 'images': i * 8, 'seconds': i / 9, 'steps_generator': i, f'{p}.adversarial': 1 / (i + 1), **({'discriminator.rank': .8} if p[0] == 'd' else {})}
+    rows = [{'round': i, 'player': p, 'images': i * 8, 'seconds': i / 9, 'steps_generator': i,
+             f'{p}.adversarial': 1 / (i + 1), **({'discriminator.rank': .8} if p[0] == 'd' else {})}
             for i in range(n) for p in ('discriminator', 'generator')]
     h = pd.DataFrame(rows); h.attrs['terms'] = ['discriminator.adversarial', 'generator.adversarial']
     return h
@@ -96,7 +100,8 @@ def test_curves_show_every_value_on_the_axis_asked_for():
     h = history()
     for x, words in dict(round='rounds', images='images', seconds='seconds', steps_generator='generator steps').items():
         figure = plot_curves(h, x=x)
-        assert len(figure.axes) == 2 and words in figure.axes[0].get_xlabel() and [a.get_title() for a in figure.axes] == ['discriminator', 'generator']
+        assert len(figure.axes) == 2 and words in figure.axes[0].get_xlabel() and [a.get_title()
+                                                                                   for a in figure.axes] == ['discriminator', 'generator']
         assert max(len(line.get_xdata()) for line in figure.axes[0].lines) == 60
     assert len(plot_curves(h, [['discriminator.rank']]).axes) == 1
     with pytest.raises(ValueError, match='no column "generator.kl"'): plot_curves(h, [['generator.kl']])
@@ -121,7 +126,8 @@ def test_watching_leaves_the_training_as_it_was(tmp_path, monkeypatch):
     def play(cbs):
         torch.manual_seed(0)
         images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
-        learn = GameLearner(DataLoaders(Batches(images, bs=8), device=torch.device('cpu')), GAN(DCGANGenerator(32, 4, 8), DCGANDiscriminator(32, 4)), precision='fp32')
+        learn = GameLearner(DataLoaders(Batches(images, bs=8), device=torch.device('cpu')),
+                            GAN(DCGANGenerator(32, 4, 8), DCGANDiscriminator(32, 4)), precision='fp32')
         with learn.no_bar(), learn.no_logging(): learn.fit_rounds(6, cbs=cbs)
         return learn.game.state_dict()
     watched, alone = play([Film(tmp_path/'film.gif', every=2, n=4), LiveView(every=3, n=4, notebook=True)]), play([])

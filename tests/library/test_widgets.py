@@ -28,16 +28,20 @@ from dlcv_gan.controls import Knobs, controls, read_picture
 from dlcv_gan.training_panel import Hands, Watch, peek, timeline, training_panel
 
 
-def pictures(n=48, size=32, seed=0): return np.random.default_rng(seed).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
+def pictures(n=48, size=32, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
 def floats(n=6, size=32): return torch.tensor(pictures(n, size)).permute(0, 3, 1, 2) / 127.5 - 1
 
 
 def ring_learner(n=256, schedule=DG(2, 1), valid=False, **kwargs):
     "A toy game; with `valid`, a VAE whose validation draws random numbers."
     torch.manual_seed(0)
-    if valid: return GameLearner(DataLoaders(Batches(pictures(n), bs=8), Batches(pictures(8, seed=1), bs=8, shuffle=False), device='cpu'), build_vae(32, 2, 4), precision='fp32', **kwargs)
+    if valid:
+        return GameLearner(DataLoaders(Batches(pictures(n), bs=8), Batches(pictures(8, seed=1), bs=8, shuffle=False),
+                                       device='cpu'), build_vae(32, 2, 4), precision='fp32', **kwargs)
     points = torch.randn(n, 2)
-    return GameLearner(DataLoaders(Batches(points, bs=16), device='cpu'), GAN(ToyGenerator(4, 16), ToyDiscriminator(16)), schedule, precision='fp32', **kwargs)
+    return GameLearner(DataLoaders(Batches(points, bs=16), device='cpu'),
+                       GAN(ToyGenerator(4, 16), ToyDiscriminator(16)), schedule, precision='fp32', **kwargs)
 
 
 def quiet(learn, f, *args):
@@ -48,7 +52,8 @@ def everything(learn):
     "All that a learner is, but for the clock."
     rows = [{k: v for k, v in r.items() if k != 'seconds'} for r in learn.rows]
     state = [v for s in learn.opt.opt.state.values() for v in s.values()]
-    return rows, [*learn.game.state_dict().values(), *state, learn.state, torch.get_rng_state(), *(learn.ema.game.state_dict().values() if hasattr(learn, 'ema') else ())]
+    return rows, [*learn.game.state_dict().values(), *state, learn.state, torch.get_rng_state(),
+                  *(learn.ema.game.state_dict().values() if hasattr(learn, 'ema') else ())]
 
 
 def same(a, b): return a[0] == b[0] and len(a[1]) == len(b[1]) and all(torch.equal(x, y) for x, y in zip(a[1], b[1]))
@@ -56,8 +61,10 @@ def same(a, b): return a[0] == b[0] and len(a[1]) == len(b[1]) and all(torch.equ
 
 # ---- slices and hands
 
-@pytest.mark.parametrize('make', [lambda: ring_learner(), lambda: ring_learner(schedule=Adaptive(patience=1)), lambda: ring_learner(cbs=EMA(.9)),
-                                  lambda: ring_learner(cbs=ParamScheduler({'lr': SchedLin(1e-2, 1e-4)})), lambda: ring_learner(32, valid=True), lambda: ring_learner(8, valid=True)],
+@pytest.mark.parametrize('make', [lambda: ring_learner(), lambda: ring_learner(schedule=Adaptive(patience=1)),
+                                  lambda: ring_learner(cbs=EMA(.9)),
+                                  lambda: ring_learner(cbs=ParamScheduler({'lr': SchedLin(1e-2, 1e-4)})),
+                                  lambda: ring_learner(32, valid=True), lambda: ring_learner(8, valid=True)],
                          ids=['DG', 'adaptive', 'ema', 'scheduled', 'validation', 'one batch an epoch'])
 def test_slices_are_a_fit_bit_for_bit(make):
     fitted = make()
@@ -70,7 +77,8 @@ def test_slices_are_a_fit_bit_for_bit(make):
         slices += 1
         panel.watch.look()
     if len(played.dls.train) > 1 or not len(played.dls.valid): assert same(everything(played), whole)
-    else: assert everything(played)[0][-1]['round'] == 22 # where every batch is an epoch, a slice may have to end before a validation
+    # where every batch is an epoch, a slice may have to end before a validation
+    else: assert everything(played)[0][-1]['round'] == 22
     assert slices > 8 and played.rounds == 23
 
 
@@ -90,8 +98,10 @@ def test_a_step_by_hand_moves_one_player_and_is_counted():
     learn = ring_learner()
     hands = Hands(learn)
     quiet(learn, learn.fit_rounds, 2)
-    for player, net, other in (('discriminator', 'discriminator', 'generator'), ('generator', 'generator', 'discriminator')):
-        before, counts, schedule = {k: v.clone() for k, v in learn.game.state_dict().items()}, dict(learn.steps), learn.schedule
+    for player, net, other in (('discriminator', 'discriminator', 'generator'),
+                               ('generator', 'generator', 'discriminator')):
+        before, counts, schedule = {k: v.clone()
+                                    for k, v in learn.game.state_dict().items()}, dict(learn.steps), learn.schedule
         hands.step(player)
         moved = {k.split('.')[0] for k, v in learn.game.state_dict().items() if not torch.equal(v, before[k])}
         assert moved == {net} and learn.steps == {**counts, player: counts[player] + 1} and learn.schedule is schedule
@@ -192,11 +202,13 @@ class Parrot(Game):
     def sample(self, n, y=None, z=None): return self.bank[torch.arange(n) % len(self.bank)] + 0*self.w
 
 
-@pytest.mark.parametrize('knows, verdict', [([0], 'collapsed'), ([0]*7 + [1], 'collapsed'), (range(8), 'varied'), (range(48), 'varied')])
+@pytest.mark.parametrize('knows, verdict', [([0], 'collapsed'), ([0]*7 + [1], 'collapsed'), (range(8), 'varied'),
+                                            (range(48), 'varied')])
 def test_the_red_word_falls_on_collapsed_generators_only(knows, verdict):
     learn = GameLearner(DataLoaders(Batches(pictures(), bs=8), device='cpu'), Parrot(knows), precision='fp32')
     panel = training_panel(learn, n=24, patience=3)
-    assert panel.watch.verdict == ('young' if verdict == 'collapsed' else verdict) # nobody is blamed before they have moved
+    # nobody is blamed before they have moved
+    assert panel.watch.verdict == ('young' if verdict == 'collapsed' else verdict)
     panel.train(3)
     assert panel.watch.verdict == verdict and ('collapsed</b>' in panel.said.value) == (verdict == 'collapsed')
 
@@ -233,7 +245,8 @@ def test_a_translator_is_watched_on_pictures_of_its_first_heap():
     torch.manual_seed(0)
     game = build_cyclegan(32, 4, 1, 1)
     loader = Unpaired(Batches(a, bs=2), Batches(b, bs=2, seed=1))
-    panel = training_panel(GameLearner(DataLoaders(loader, device='cpu'), game, DG(players=('discriminators', 'generators')), precision='fp32'), n=4)
+    panel = training_panel(GameLearner(DataLoaders(loader, device='cpu'), game,
+                                       DG(players=('discriminators', 'generators')), precision='fp32'), n=4)
     panel.steps['generators'].click()
     assert panel.watch.z.shape == panel.watch.real.shape and panel.hands.learn.steps == dict(discriminators=0, generators=1)
 
@@ -243,7 +256,8 @@ def test_the_timeline_has_a_mark_a_turn():
     marks = lambda sheet, row, colour: (np.diff((sheet[row * 22 + 6] == colour).all(-1).astype(int)) == 1).sum()
     sheet, dark = timeline(rows, ['d', 'g'], {3}), timeline([], ['d', 'g'])
     blue, orange, black = (31, 119, 180), (255, 127, 14), (30, 30, 30)
-    assert marks(sheet, 0, blue) == 3 and marks(sheet, 1, orange) == 1 and marks(sheet, 0, black) == marks(sheet, 1, black) == 1
+    assert marks(sheet, 0, blue) == 3 and marks(sheet, 1, orange) == 1 and marks(sheet, 0,
+                                                                                 black) == marks(sheet, 1, black) == 1
     assert not marks(dark, 0, blue) and len(timeline(rows * 99, ['d', 'g'])) == len(sheet)
 
 
@@ -255,11 +269,15 @@ def conditional(labels=3):
 
 
 MADE = {'attributes': (lambda: controls(conditional(), ['a', 'b', 'c']), dict(a=True, across=2., up=-2., seed=7)),
-        'plain': (lambda: controls(GAN(DCGANGenerator(32, 4, 8), DCGANDiscriminator(32, 4))), dict(across=2., up=-2., seed=7)),
-        'tags': (lambda: controls(build_t2i(32, 8, 1, 1, 8), ANIME_TAGS), dict(hair='blue hair', eyes='red eyes', truncation=.3, seed=3)),
+        'plain': (lambda: controls(GAN(DCGANGenerator(32, 4, 8), DCGANDiscriminator(32, 4))),
+                  dict(across=2., up=-2., seed=7)),
+        'tags': (lambda: controls(build_t2i(32, 8, 1, 1, 8), ANIME_TAGS),
+                 dict(hair='blue hair', eyes='red eyes', truncation=.3, seed=3)),
         'vae': (lambda: controls(build_vae(32, 4, 8), pictures=floats()), dict(picture=3, across=2., up=-2.)),
-        'flow': (lambda: controls(build_cnf(16, 8, 2, levels=2, steps=1), pictures=floats(size=16)), dict(start=2, end=3, along=.9)),
-        'translation': (lambda: controls(build_cyclegan(32, 4, 1, 1), pictures=(floats(), floats(4).flip(2))), dict(to='a', picture=1))}
+        'flow': (lambda: controls(build_cnf(16, 8, 2, levels=2, steps=1), pictures=floats(size=16)),
+                 dict(start=2, end=3, along=.9)),
+        'translation': (lambda: controls(build_cyclegan(32, 4, 1, 1), pictures=(floats(), floats(4).flip(2))),
+                        dict(to='a', picture=1))}
 
 
 @pytest.mark.parametrize('kind', MADE)
@@ -282,7 +300,8 @@ def test_turning_knobs_leaves_a_game_in_training_as_it_was():
     before = {k: v.clone() for k, v in game.state_dict().items()}
     box = controls(game, ['a', 'b', 'c'])
     box.knobs['a'].value = True
-    assert all(torch.equal(v, before[k]) for k, v in game.state_dict().items()) and all(m.training for m in game.modules())
+    assert all(torch.equal(v, before[k])
+               for k, v in game.state_dict().items()) and all(m.training for m in game.modules())
 
 
 def test_the_ends_of_a_path_are_the_pictures():
@@ -299,7 +318,10 @@ def test_a_picture_of_your_own_is_translated_and_a_bad_file_is_told():
     data = io.BytesIO()
     Image.new('RGB', (90, 50), 'red').save(data, 'PNG')
     before = box.picture.value
-    upload = lambda content: box.knobs['own'].set_trait('value', (dict(name='x.png', type='image/png', size=len(content), content=memoryview(content), last_modified=__import__('datetime').datetime(2020, 1, 1)),))
+    upload = lambda content: box.knobs['own'].set_trait('value',
+                                                        (dict(name='x.png', type='image/png', size=len(content),
+                                                              content=memoryview(content),
+                                                              last_modified=__import__('datetime').datetime(2020, 1, 1)),))
     upload(data.getvalue())
     own = box.picture.value
     assert own != before and tuple(box.sheet[50, 50]) == (255, 0, 0)
@@ -317,15 +339,19 @@ def test_a_run_folder_has_knobs(tmp_path):
     from dlcv_gan.cli.command import main
     assert main(['draw', 'faces', str(tmp_path/'data'), '--n', '32', '--test', '8', '--size', '32']) in (0, None)
     run = tmp_path/'run'
-    assert main(['train', 'vae', '--data', str(tmp_path/'data'), '--size', '32', '--width', '4', '--nz', '8', '--bs', '8', '--rounds', '2', '--out', str(run)]) in (0, None)
+    assert main(['train', 'vae', '--data', str(tmp_path/'data'), '--size', '32', '--width', '4', '--nz', '8', '--bs',
+                 '8', '--rounds', '2', '--out', str(run)]) in (0, None)
     box = controls(run)
     assert {'picture', 'across', 'up'} == set(box.knobs) and box.knobs['picture'].max == 7
 
 
 @pytest.mark.parametrize('act, says', [
-    (lambda: controls(conditional()), 'names of all its labels'), (lambda: controls(conditional(), ['a']), 'names of all its labels'),
-    (lambda: controls(build_vae(32, 4, 8)), 'starts from pictures'), (lambda: controls(ring_learner().game), 'points, not pictures'),
-    (lambda: controls(build_cnf(16, 8, 2, levels=2, steps=1), pictures=floats(1, 16)), 'at least 2'), (lambda: controls(7), 'int is no game'),
+    (lambda: controls(conditional()), 'names of all its labels'),
+    (lambda: controls(conditional(), ['a']), 'names of all its labels'),
+    (lambda: controls(build_vae(32, 4, 8)), 'starts from pictures'),
+    (lambda: controls(ring_learner().game), 'points, not pictures'),
+    (lambda: controls(build_cnf(16, 8, 2, levels=2, steps=1), pictures=floats(1, 16)), 'at least 2'),
+    (lambda: controls(7), 'int is no game'),
     (lambda: widgets.tag_controls(conditional(), ['a', 'b', 'c']), '<colour> hair')])
 def test_bad_input_is_told_in_words(act, says):
     with pytest.raises(ValueError, match=says): act()

@@ -45,12 +45,15 @@ def opened(chromium, url, name, width=1200, theme='light', **context):
     with contextlib.closing(chromium.new_context(**settings)) as made:
         page = made.new_page()
         page.set_default_timeout(300_000)
-        page.on('console', lambda m: wrong.append(f'console: {m.text}') if m.type in ('error', 'warning') and not m.text.startswith(TALK) else None)
+        page.on('console', lambda m: wrong.append(f'console: {m.text}') if m.type in ('error', 'warning')
+                and not m.text.startswith(TALK) else None)
         page.on('pageerror', lambda e: wrong.append(f'error: {e}'))
-        page.on('request', lambda r: wrong.append(f'asks {r.url}') if not r.url.startswith((url, 'data:', 'blob:')) else None)
+        page.on('request', lambda r: wrong.append(f'asks {r.url}') if not r.url.startswith((url, 'data:', 'blob:'))
+                else None)
         page.on('response', lambda r: wrong.append(f'{r.status}: {r.url}') if r.status >= 400 else None)
         page.on('requestfinished', lambda r: requests.append(r))
-        page.fetched = lambda: sum(r.sizes()['responseBodySize'] for r in requests if not r.url.startswith(('data:', 'blob:')))
+        page.fetched = lambda: sum(r.sizes()['responseBodySize']
+                                   for r in requests if not r.url.startswith(('data:', 'blob:')))
         page.goto(f'{url}{name}')
         page.wait_for_function('/light|dark/.test(document.documentElement.dataset.theme)')
         page.evaluate('window.MathJax?.startup?.promise?.then(() => true)')
@@ -64,36 +67,46 @@ def findings(page, axe: str, rules: list | None) -> list[str]:
     page.evaluate('''() => { for (const e of document.querySelectorAll(".highlight pre, dt.sig span")) if (!e.querySelector("a")) e.textContent = e.textContent; }''')
     page.evaluate(axe)
     options = dict(preload=False, resultTypes=['violations'], **({'runOnly': rules} if rules else {}))
-    found = page.evaluate('async options => (await axe.run({exclude: ["mjx-container > *"]}, options)).violations', options)
+    found = page.evaluate('async options => (await axe.run({exclude: ["mjx-container > *"]}, options)).violations',
+                          options)
     return [f"{v['impact']} {v['id']}: {v['help']}: {n['target']} {n['html'][:150]} {n['failureSummary'][:200]}"
             for v in found if v['impact'] in ('serious', 'critical') for n in v['nodes'][:4]]
 
 
 @pytest.mark.parametrize('name', PAGES)
-@pytest.mark.parametrize('width, theme, rules', [(1200, 'light', None), (360, 'dark', ['color-contrast', 'scrollable-region-focusable'])], ids=['desk', 'phone'])
+@pytest.mark.parametrize('width, theme, rules',
+                         [(1200, 'light', None), (360, 'dark', ['color-contrast', 'scrollable-region-focusable'])],
+                         ids=['desk', 'phone'])
 def test_a_page_fits_asks_nobody_and_can_be_read(chromium, url, axe, name, width, theme, rules):
     with opened(chromium, url, f'{name}.html', width, theme) as page:
         assert page.evaluate('document.documentElement.dataset.theme') == theme
         assert page.evaluate('document.documentElement.scrollWidth') <= width, f'{name} is wider than {width} px: {page.evaluate(WIDE)}'
         assert page.fetched() < 3e6, f'{name} fetches {page.fetched() / 1e6:.1f} MB before anything is opened'
-        pictures = page.evaluate('[...document.images].map(i => [i.alt, i.src, !i.complete || i.naturalWidth > 0, !!i.closest(".navbar-brand")])')
+        pictures = page.evaluate('[...document.images].map(i => [i.alt, i.src, !i.complete || i.naturalWidth > 0, '
+                                 '!!i.closest(".navbar-brand")])')
         assert not [src for alt, src, shown, logo in pictures if not shown], 'pictures that do not load'
-        assert not [src for alt, src, shown, logo in pictures if not logo and (not alt or '_images' in alt)], 'pictures without words'
-        headless = page.evaluate('[...document.querySelectorAll(".cell_output thead")].filter(h => h.textContent.trim() && getComputedStyle(h).display === "none").map(h => h.textContent.trim())')
+        assert not [src for alt, src, shown, logo in pictures if not logo
+                    and (not alt or '_images' in alt)], 'pictures without words'
+        headless = page.evaluate('[...document.querySelectorAll(".cell_output thead")].filter(h => '
+                                 'h.textContent.trim() && getComputedStyle(h).display === "none").map(h => '
+                                 'h.textContent.trim())')
         assert not headless, 'printed tables whose headings are hidden'
         wrong = findings(page, axe, rules)
         assert not wrong, f'{name}, {theme}:\n' + '\n'.join(wrong)
 
 
 def test_axe_finds_what_is_wrong(chromium, axe, tmp_path):
-    (tmp_path/'x.html').write_text('<html lang="en" data-theme="light"><link rel="icon" href="data:,"><title>t</title><main><h1>h</h1><img src="data:,"><p style="color:#bbb">faint</p></main></html>')
+    (tmp_path/'x.html').write_text('<html lang="en" data-theme="light"><link rel="icon" '
+                                   'href="data:,"><title>t</title><main><h1>h</h1><img src="data:,"><p '
+                                   'style="color:#bbb">faint</p></main></html>')
     with served(tmp_path) as url, opened(chromium, url, 'x.html') as page:
         assert [f.split()[1] for f in findings(page, axe, None)] == ['color-contrast:', 'image-alt:']
 
 
 def test_the_front_page_says_in_one_screen_what_this_is(chromium, url):
     with opened(chromium, url, 'index.html', reduced_motion='no-preference') as page:
-        low = page.evaluate('[".film img", ".front [data-plot=stage]", ".front pre"].map(s => document.querySelector(s).getBoundingClientRect().bottom)')
+        low = page.evaluate('[".film img", ".front [data-plot=stage]", ".front pre"].map(s => '
+                            'document.querySelector(s).getBoundingClientRect().bottom)')
         assert max(low) <= 800, f'film, game and commands end at {low}: below the first screen'
         film = page.evaluate('document.querySelector(".film img").src')
         page.click('.film button')
@@ -102,14 +115,16 @@ def test_the_front_page_says_in_one_screen_what_this_is(chromium, url):
         assert steps() == 0
         page.click('.front .play-start')
         page.wait_for_function('document.querySelector("[data-play]").page.game.steps.G > 3')
-    with opened(chromium, url, 'index.html', 360) as page: # less motion is asked for: the last picture, and nothing to stop
+    # less motion is asked for: the last picture, and nothing to stop
+    with opened(chromium, url, 'index.html', 360) as page:
         assert page.evaluate('document.querySelector(".film img").currentSrc').endswith('-still.webp') and not page.query_selector('.film button')
 
 
 def test_search_finds_a_word_of_a_notebook(chromium, url):
     with opened(chromium, url, 'search.html?q=checkerboard') as page:
         page.wait_for_selector('#search-results li a')
-        assert any('01_nets.html' in a for a in page.evaluate('[...document.querySelectorAll("#search-results li a")].map(a => a.href)'))
+        assert any('01_nets.html' in a for a in page.evaluate('[...document.querySelectorAll("#search-results li '
+                                                              'a")].map(a => a.href)'))
 
 
 def test_the_search_box_opens_by_key(chromium, url):
@@ -129,5 +144,7 @@ def test_sliders_come_when_they_are_asked_for(chromium, url):
 
 def test_every_gallery_picture_leads_to_its_page(chromium, url):
     with opened(chromium, url, 'gallery.html') as page:
-        links = page.evaluate('[...document.querySelectorAll(".gallery figure")].map(f => [f.querySelector("a:has(img)")?.getAttribute("href"), f.querySelector("figcaption").innerText])')
+        links = page.evaluate('[...document.querySelectorAll(".gallery figure")].map(f => '
+                              '[f.querySelector("a:has(img)")?.getAttribute("href"), '
+                              'f.querySelector("figcaption").innerText])')
         assert len(links) >= 12 and all(href and (SITE/href).exists() and len(said) > 40 for href, said in links)

@@ -105,11 +105,13 @@ def test_nothing_is_fetched_before_it_is_asked_for(chromium, url):
         assert 'MB)' in page.inner_text('[data-demo=faces] .demo-open')
         assert page.fetched() < 3e6
         press_open(page, 'faces')
-        assert {a.split('/')[-1] for a in asked if '/ort/' in a} == {'ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'}
+        assert {a.split('/')[-1] for a in asked if '/ort/' in a} == {'ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs',
+                                                                     'ort-wasm-simd-threaded.wasm'}
         assert any('/models/faces' in a for a in asked)
 
 
-@pytest.mark.parametrize('lost, mend', [('**/ort/ort.wasm.min.mjs', 'Install Node.js'), ('**/models/faces.json', 'tools/demos.py export faces')])
+@pytest.mark.parametrize('lost, mend', [('**/ort/ort.wasm.min.mjs', 'Install Node.js'),
+                                        ('**/models/faces.json', 'tools/demos.py export faces')])
 def test_what_is_missing_is_said_with_the_mend_and_can_be_tried_again(chromium, url, lost, mend):
     needs('faces', 'faces')
     with contextlib.closing(chromium.new_context()) as made:
@@ -126,19 +128,22 @@ def test_what_is_missing_is_said_with_the_mend_and_can_be_tried_again(chromium, 
 def test_the_noise_is_pytorchs(chromium, url):
     with opened(chromium, url, PAGE) as page:
         for seed, n in ((0, 16), (7, 64), (4000, 3072), (3, 101)):
-            ours = page.evaluate('async ([path, seed, n]) => [...(await import(path)).normals(seed, n)]', [f'{url}_static/demos/demo.js', seed, n])
+            ours = page.evaluate('async ([path, seed, n]) => [...(await import(path)).normals(seed, n)]',
+                                 [f'{url}_static/demos/demo.js', seed, n])
             assert abs(torch.tensor(ours) - torch.randn(n, generator=torch.Generator().manual_seed(seed))).max() < 2e-6
 
 
 @pytest.mark.parametrize('width, theme', [(1200, 'light'), (360, 'dark')])
-@pytest.mark.parametrize('name, models', [('faces', ['faces']), ('anime', ['anime']), ('scenes', ['scenes-gan', 'scenes-flow']),
+@pytest.mark.parametrize('name, models', [('faces', ['faces']), ('anime', ['anime']),
+                                          ('scenes', ['scenes-gan', 'scenes-flow']),
                                           ('vae', ['vae-1']), ('flow', ['flow']), ('zebra', ['zebra'])])
 def test_an_open_demo_fits_and_can_be_read(chromium, url, axe, name, models, width, theme):
     needs(name, *models)
     with opened(chromium, url, PAGE, width, theme, has_touch=width < 500) as page:
         box = press_open(page, name)
         assert page.evaluate('document.documentElement.scrollWidth') <= width
-        small = box.locator('button').evaluate_all('all => all.filter(b => b.offsetParent && b.offsetHeight < 30).map(b => b.outerHTML.slice(0, 80))')
+        small = box.locator('button').evaluate_all('all => all.filter(b => b.offsetParent && b.offsetHeight < '
+                                                   '30).map(b => b.outerHTML.slice(0, 80))')
         assert not small, f'{small}: too small for a finger'
         wrong = findings(page, axe, None)
         assert not wrong, '\n'.join(wrong)
@@ -230,7 +235,8 @@ def test_anime_faces_change_colour_keep_z_and_shrink_to_one(chromium, url):
         box.get_by_role('slider').focus()
         page.keyboard.press('Home')
         z, _, faces = check_anime(page)
-        assert (z == 0).all() and max(abs(faces[i] - faces[0]).max() for i in faces) <= 1 and 'the same face' in box.inner_text()
+        assert (z == 0).all() and max(abs(faces[i] - faces[0]).max()
+                                      for i in faces) <= 1 and 'the same face' in box.inner_text()
         page.keyboard.press('End')
         assert abs(check_anime(page)[0] - 2 * same).max() < 1e-5
         box.get_by_role('button', name='Other faces').click()
@@ -263,14 +269,16 @@ def test_two_models_draw_the_same_request(chromium, url):
         assert second['y'].sum() == 3 and all((second[m] == first[m]).all() for m in before)
         assert all(moved(before[m], after[m]) > 0 for m in before) and 'a yellow cylinder' in box.inner_text()
         box.get_by_role('button', name='gray cube').click() # a fourth is refused, in words
-        assert 'Three at most' in box.inner_text() and settled(page, 'scenes')['scenes-gan']['y'] == second['y'].tolist() * 4
+        assert 'Three at most' in box.inner_text() and settled(page,
+                                                               'scenes')['scenes-gan']['y'] == second['y'].tolist() * 4
         for name in ('red cube', 'blue sphere', 'yellow cylinder'): box.get_by_role('button', name=name).click()
         assert 'at least' in box.inner_text() and check_scenes(page)[0]['y'].tolist().index(1) == 23
 
         box.get_by_role('slider').focus()
         page.keyboard.press('Home')
         cold, pictures = check_scenes(page)
-        assert (cold['scenes-flow'] == 0).all() and max(abs(x - pictures['scenes-flow'][0]).max() for x in pictures['scenes-flow'].values()) <= 1
+        assert (cold['scenes-flow'] == 0).all() and max(abs(x - pictures['scenes-flow'][0]).max()
+                                                        for x in pictures['scenes-flow'].values()) <= 1
         assert min(abs(pictures['scenes-gan'][i] - pictures['scenes-gan'][0]).max() for i in (1, 2, 3)) > 0
         box.get_by_role('button', name='Draw again').click()
         assert abs(check_scenes(page)[0]['scenes-gan'] - cold['scenes-gan']).max() > .1
@@ -289,7 +297,8 @@ def check_vae(page) -> tuple[dict, dict]:
     assert abs(z[0] - mean[0]).max() < 1e-3
     now = '[data-demo=vae] :is(.vae-trio, .vae-side) canvas[data-row]'
     assert_pictures(page, now, python(drawn['model'], 'decode', z=z), 5)
-    assert_pictures(page, '[data-demo=vae] .vae-invented canvas', python(drawn['model'], 'decode', z=drawn['prior']['z']), 16)
+    assert_pictures(page, '[data-demo=vae] .vae-invented canvas',
+                    python(drawn['model'], 'decode', z=drawn['prior']['z']), 16)
     return drawn | dict(noise=noise), shown(page, now)
 
 
@@ -311,7 +320,8 @@ def test_a_vae_gives_back_walks_and_invents(chromium, url):
         page.mouse.up()
         painted, after = check_vae(page)
         change = abs(np.reshape(painted['x'], (3, 32, 32)) - np.reshape(first['x'], (3, 32, 32))).max(0)
-        assert change[9:12, 12:20].min() > .05 and change[16:].max() == 0, 'the stroke is where the mouse went, and nowhere else'
+        assert change[9:12,
+                      12:20].min() > .05 and change[16:].max() == 0, 'the stroke is where the mouse went, and nowhere else'
         assert moved(faces, after) > .2
         box.get_by_role('button', name='Undo').click()
         assert check_vae(page)[0]['x'] == first['x']
@@ -326,7 +336,8 @@ def test_a_vae_gives_back_walks_and_invents(chromium, url):
         assert np.reshape(keyed['x'], (3, 32, 32))[:, 9, 20:22].min() == 1, 'keys go on where the mouse has been'
         box.get_by_role('radio', name='eraser').check(force=True)
         paper.click(position=dict(x=place['width']*21/32, y=place['height']*9.5/32))
-        assert abs(np.reshape(check_vae(page)[0]['x'], (3, 32, 32)) - np.reshape(first['x'], (3, 32, 32)))[:, 9, 20:22].max() < 1e-6
+        assert abs(np.reshape(check_vae(page)[0]['x'], (3, 32, 32)) - np.reshape(first['x'],
+                                                                                 (3, 32, 32)))[:, 9, 20:22].max() < 1e-6
 
         plane = box.locator('.demo-pad')
         plane.focus()
@@ -334,7 +345,9 @@ def test_a_vae_gives_back_walks_and_invents(chromium, url):
         walked, _ = check_vae(page)
         step = np.array(walked['z'][4]) - walked['z'][0]
         directions = np.array(about('vae-1')['plane'])
-        assert abs(step @ directions[0]) < 1e-3 and step @ directions[1] > .29 and abs(step - directions.T @ directions @ step).max() < 1e-3
+        assert abs(step
+                   @ directions[0]) < 1e-3 and step @ directions[1] > .29 and abs(step - directions.T @ directions
+                                                                                  @ step).max() < 1e-3
         box.get_by_role('radio', name='the prior’s centre').check(force=True)
         assert abs(np.array(check_vae(page)[0]['z'][4])).max() == 0
 
@@ -363,7 +376,8 @@ def check_flow(page) -> tuple[dict, dict]:
     assert abs(z[1] - codes[0] - drawn['amounts'] @ added).max() < 1e-4
     now = '[data-demo=flow] :is(.flow-board, .flow-sum) canvas[data-row]'
     assert_pictures(page, now, python('flow', 'decode', z=z, y=untold[:2]), 2)
-    assert_pictures(page, '[data-demo=flow] .flow-strips figure:first-child canvas', python('flow', 'decode', z=[*map(along, np.linspace(0, 1, 7))], y=untold), 7)
+    assert_pictures(page, '[data-demo=flow] .flow-strips figure:first-child canvas',
+                    python('flow', 'decode', z=[*map(along, np.linspace(0, 1, 7))], y=untold), 7)
     return drawn, shown(page, now)
 
 
@@ -429,24 +443,31 @@ def test_a_picture_of_ones_own_becomes_a_zebra_and_stays_in_the_page(chromium, u
         page.on('request', lambda r: asked.append(r.url))
         mine = np.random.default_rng(0).integers(0, 256, (128, 170, 3), np.uint8)
         page.set_input_files('#zebra-file', dict(name='mine.png', mimeType='image/png', buffer=png(mine)))
-        page.wait_for_function('old => document.querySelector("[data-demo=zebra]").drawn.x[0] !== old', arg=back['x'][0])
+        page.wait_for_function('old => document.querySelector("[data-demo=zebra]").drawn.x[0] !== old',
+                               arg=back['x'][0])
         given = check_zebra(page)
-        tiles = mine[:, 21:149].astype(float).reshape(64, 2, 64, 2, 3).mean((1, 3)).transpose(2, 0, 1) # the middle square, in means of 2 x 2 pixels
+        # the middle square, in means of 2 x 2 pixels
+        tiles = mine[:, 21:149].astype(float).reshape(64, 2, 64, 2, 3).mean((1, 3)).transpose(2, 0, 1)
         assert abs(np.reshape(given['x'], (3, 64, 64)) - (tiles/127.5 - 1)).max() < 1e-5
         box.get_by_role('radio', name='horse → zebra').check(force=True)
         assert check_zebra(page)['way'] == 'ab'
 
         said = lambda: box.locator('.demo-words').last.inner_text()
-        for name, kind, held, words in (('notes.txt', 'text/plain', b'a horse', 'is not a picture'), ('broken.png', 'image/png', png(mine)[:60], 'cannot be read'), ('none.png', 'image/png', b'', 'is empty')):
+        for name, kind, held, words in (('notes.txt', 'text/plain', b'a horse', 'is not a picture'),
+                                        ('broken.png', 'image/png', png(mine)[:60], 'cannot be read'),
+                                        ('none.png', 'image/png', b'', 'is empty')):
             page.set_input_files('#zebra-file', dict(name=name, mimeType=kind, buffer=held))
-            page.wait_for_function('words => document.querySelector("[data-demo=zebra]").innerText.includes(words)', arg=words)
+            page.wait_for_function('words => document.querySelector("[data-demo=zebra]").innerText.includes(words)',
+                                   arg=words)
             assert name in said()
         assert settled(page, 'zebra')['x'] == given['x'], 'a bad file changes nothing'
-        large = page.evaluate('async path => (await import(path)).read({name: "large.png", type: "image/png", size: 9e7}).catch(e => e.message)', f'{url}_static/demos/zebra.js')
+        large = page.evaluate('async path => (await import(path)).read({name: "large.png", type: "image/png", size: '
+                              '9e7}).catch(e => e.message)', f'{url}_static/demos/zebra.js')
         assert '90 MB' in large and 'below 40 MB' in large
 
         page.evaluate('''bytes => { const held = new DataTransfer(); held.items.add(new File([new Uint8Array(bytes)], "dropped.png", {type: "image/png"}));
             document.querySelector("[data-demo=zebra]").dispatchEvent(new DragEvent("drop", {dataTransfer: held, bubbles: true, cancelable: true})); }''', list(png(255 - mine)))
-        page.wait_for_function('old => document.querySelector("[data-demo=zebra]").drawn.x[0] !== old', arg=given['x'][0])
+        page.wait_for_function('old => document.querySelector("[data-demo=zebra]").drawn.x[0] !== old',
+                               arg=given['x'][0])
         assert abs(np.array(check_zebra(page)['x']) + given['x']).max() < 1e-5 and said() == ''
         assert not [a for a in asked if not a.startswith(('blob:', 'data:'))], 'the picture stays in the page'

@@ -9,8 +9,10 @@ from chromium import browser
 pytest.importorskip('jupyterlab', reason='no JupyterLab: `pip install jupyterlab`')
 ROOT = Path(__file__).resolve().parents[2]
 if not (ROOT/'nbs').is_dir(): pytest.skip('the notebooks are in the repository', allow_module_level=True)
-HERE = dict(IPYTHONDIR='ipython', JUPYTER_CONFIG_DIR='config', JUPYTER_DATA_DIR='data', JUPYTER_RUNTIME_DIR='runtime', JUPYTERLAB_SETTINGS_DIR='settings', JUPYTERLAB_WORKSPACES_DIR='workspaces')
-NEWS = "--LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate" # nothing is asked of another host
+HERE = dict(IPYTHONDIR='ipython', JUPYTER_CONFIG_DIR='config', JUPYTER_DATA_DIR='data', JUPYTER_RUNTIME_DIR='runtime',
+            JUPYTERLAB_SETTINGS_DIR='settings', JUPYTERLAB_WORKSPACES_DIR='workspaces')
+# nothing is asked of another host
+NEWS = "--LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"
 
 
 def free_port() -> int:
@@ -26,17 +28,23 @@ def lab(folder: Path, own: Path):
     settings = own/HERE['JUPYTERLAB_SETTINGS_DIR']/'@jupyterlab'/'apputils-extension'
     settings.mkdir(parents=True)
     (settings.parent/'notebook-extension').mkdir()
-    (settings.parent/'notebook-extension'/'tracker.jupyterlab-settings').write_text('{"windowingMode": "none"}') # cells out of sight stay in the page
+    # cells out of sight stay in the page
+    (settings.parent/'notebook-extension'/'tracker.jupyterlab-settings').write_text('{"windowingMode": "none"}')
     (settings/'notification.jupyterlab-settings').write_text('{"fetchNews": "false", "checkForUpdates": false}')
-    env = {**os.environ, **{k: str(own/v) for k, v in HERE.items()}, 'DLCV_GAN_SCALE': 'smoke', 'OMP_NUM_THREADS': '1', 'PYTHONWARNINGS': 'ignore',
+    env = {**os.environ, **{k: str(own/v) for k, v in HERE.items()}, 'DLCV_GAN_SCALE': 'smoke', 'OMP_NUM_THREADS': '1',
+           'PYTHONWARNINGS': 'ignore',
            'PYTHONPATH': os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))}
     with open(own/'log', 'wb') as log:
-        server = subprocess.Popen([sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ip=127.0.0.1', f'--port={port}', '--ServerApp.port_retries=0',
-                                   f'--IdentityProvider.token={token}', f'--ServerApp.root_dir={folder}', *NEWS.split()[1:]], env=env, stdout=log, stderr=log, cwd=folder)
+        server = subprocess.Popen([sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ip=127.0.0.1',
+                                   f'--port={port}', '--ServerApp.port_retries=0',
+                                   f'--IdentityProvider.token={token}', f'--ServerApp.root_dir={folder}',
+                                   *NEWS.split()[1:]], env=env, stdout=log, stderr=log, cwd=folder)
     try:
         for _ in range(600):
             if server.poll() is not None: pytest.fail((own/'log').read_text())
-            with contextlib.suppress(OSError), urllib.request.urlopen(f'http://127.0.0.1:{port}/api?token={token}', timeout=5): break
+            with contextlib.suppress(OSError), urllib.request.urlopen(f'http://127.0.0.1:{port}/api?token={token}',
+                                                                      timeout=5):
+                break
             time.sleep(.2)
         yield f'http://127.0.0.1:{port}/', token
     finally:
@@ -61,7 +69,8 @@ def executed(site, name: str):
         page.set_default_timeout(180_000)
         page.on('console', lambda m: wrong.append(m.text) if m.type == 'error' else None)
         page.on('pageerror', lambda e: wrong.append(str(e)))
-        page.on('request', lambda r: wrong.append(r.url) if not r.url.startswith((url, url.replace('http', 'ws', 1), 'data:', 'blob:')) else None)
+        page.on('request', lambda r: wrong.append(r.url)
+                if not r.url.startswith((url, url.replace('http', 'ws', 1), 'data:', 'blob:')) else None)
         page.goto(f'{url}lab/tree/{name}.ipynb?reset&token={token}')
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
         wait(page, lambda: run_all(page), 'the notebook does not start')
@@ -103,7 +112,8 @@ def change(page, box, act, i=0):
 BYTES = """async i => { const b = new Uint8Array(await (await fetch(i.src)).arrayBuffer()); let h = 0; for (const v of b) h = (h * 31 + v) | 0; return `${b.length} ${h}`; }"""
 
 
-def output(page, text: str): return page.locator('.jp-OutputArea-output').filter(has=page.get_by_text(text, exact=True)).first
+def output(page, text: str):
+    return page.locator('.jp-OutputArea-output').filter(has=page.get_by_text(text, exact=True)).first
 
 
 def test_the_sliders_of_view_react(site):

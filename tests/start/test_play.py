@@ -16,7 +16,8 @@ STATIC = Path(__file__).resolve().parents[2]/'docs'/'_static'
 SCRIPT = STATIC/'play'/'game.js'
 if not SCRIPT.exists(): pytest.skip('the page lives in the repository', allow_module_level=True)
 WORLDS = dict(ring=mode_centres(ring), grid=mode_centres(grid, side=3))
-OBJECTIVES = dict(minimax=minimax, non_saturating=non_saturating, least_squares=least_squares, hinge=hinge, wasserstein=wasserstein)
+OBJECTIVES = dict(minimax=minimax, non_saturating=non_saturating, least_squares=least_squares, hinge=hinge,
+                  wasserstein=wasserstein)
 PENALTIES = dict(gradient_penalty=gradient_penalty, r1=r1, dragan=dragan)
 ROUNDS = 40
 
@@ -70,7 +71,8 @@ def test_every_objective_gives_pythons_numbers(name):
 @pytest.mark.parametrize('name', PENALTIES)
 def test_every_penalty_gives_pythons_numbers(name, objective):
     settings = dict(objective=objective, penalty=name, weight=2.5, seed=1)
-    assert_same(*both(settings, 2 * ROUNDS, objective=OBJECTIVES[objective], penalty=PENALTIES[name](2.5), seed=1), WORLDS['ring'])
+    assert_same(*both(settings, 2 * ROUNDS, objective=OBJECTIVES[objective], penalty=PENALTIES[name](2.5), seed=1),
+                WORLDS['ring'])
 
 
 def test_clipping_the_other_world_and_other_rates_give_pythons_numbers():
@@ -117,7 +119,8 @@ def test_scores_and_pulls_are_autograds():
 def test_the_rain_is_a_function_of_seed_and_number():
     rain = Rain(WORLDS['ring'], seed=5)
     x, = rain[3]
-    assert torch.equal(x, Rain(WORLDS['ring'], seed=5)[3][0]) and not torch.equal(x, rain[4][0]) and x.dtype == torch.float64
+    assert torch.equal(x, Rain(WORLDS['ring'], seed=5)[3][0]) and not torch.equal(x,
+                                                                                  rain[4][0]) and x.dtype == torch.float64
     rain.position = 998
     assert len(list(rain)) == 2
     assert np.allclose(javascript('return [...play.realBatch("ring", 5, 3, 64)]', 0), x.flatten(), atol=1e-14)
@@ -149,7 +152,8 @@ def opened(chromium, tmp_path, theme='light', **context):
     with served(tmp_path) as url, contextlib.closing(chromium.new_context(**context)) as made:
         page = made.new_page()
         page.set_default_timeout(120_000)
-        page.on('console', lambda m: wrong.append(m.text) if m.type in ('error', 'warning') and 'favicon' not in m.location.get('url', '') else None)
+        page.on('console', lambda m: wrong.append(m.text) if m.type in ('error', 'warning')
+                and 'favicon' not in m.location.get('url', '') else None)
         page.on('pageerror', lambda e: wrong.append(str(e)))
         page.on('request', lambda r: wrong.append(r.url) if not r.url.startswith((url, 'data:', 'blob:')) else None)
         page.goto(url + 'sub/path/play.html')
@@ -169,14 +173,17 @@ def test_a_step_of_each_by_hand_is_pythons_step(chromium, tmp_path):
         after_d, fakes = pixels(page), page.evaluate('[...document.querySelector("[data-play]").page.fakes]')
         page.click('.play-moves [data-do=G]')
         after_g, x = pixels(page), page.evaluate('[...document.querySelector("[data-play]").page.game.sample(512, 0)]')
-        losses = page.evaluate('(c => [c.lossD.points, c.lossG.points].flat())(document.querySelector("[data-play]").page.curves)')
+        losses = page.evaluate('(c => [c.lossD.points, '
+                               'c.lossG.points].flat())(document.querySelector("[data-play]").page.curves)')
         assert len({start, after_d, after_g}) == 3
         assert page.inner_text('[data-count=steps]') == '1, 1' and page.inner_text('[data-count=images]') == '64'
     ours = play_game(WORLDS['ring'])
-    assert np.allclose(fakes, ours.sample(256, seed=0).flatten(), atol=1e-6) # a step of D leaves the fakes where they were
+    # a step of D leaves the fakes where they were
+    assert np.allclose(fakes, ours.sample(256, seed=0).flatten(), atol=1e-6)
     with ours.no_bar(), ours.no_logging(): ours.fit_rounds(1)
     assert np.allclose(x, ours.sample(512, seed=0).flatten(), atol=1e-6)
-    assert np.allclose(losses, ours.history[['discriminator.adversarial', 'generator.adversarial']].sum(axis=1), atol=1e-6)
+    assert np.allclose(losses, ours.history[['discriminator.adversarial', 'generator.adversarial']].sum(axis=1),
+                       atol=1e-6)
 
 
 def test_it_plays_pauses_and_obeys_its_controls(chromium, tmp_path):
@@ -202,7 +209,8 @@ def test_it_plays_pauses_and_obeys_its_controls(chromium, tmp_path):
         page.select_option('[data-set=penalty]', 'dragan')
         said = page.text_content('.play-code')
         assert 'DG(5, 1, first=\'g\')' in said and 'objective=hinge' in said and 'penalty=dragan(0.1)' in said
-        moved = page.evaluate('(p => Array.from({length: 7}, () => (p.turn(), p.past.at(-1))).join(""))(document.querySelector("[data-play]").page)')
+        moved = page.evaluate('(p => Array.from({length: 7}, () => (p.turn(), '
+                              'p.past.at(-1))).join(""))(document.querySelector("[data-play]").page)')
         assert moved == 'GDDDDDG'
         ours = {}
         exec(said, ours) # the lines that it offers are lines that run
@@ -229,7 +237,8 @@ def test_it_fits_is_labelled_and_can_be_read(chromium, tmp_path, width, theme):
         assert page.evaluate('document.documentElement.scrollWidth') <= width
         assert page.evaluate('''[...document.querySelectorAll(".play button, .play input, .play select")]
             .filter(e => !(e.labels?.length || e.textContent.trim() || e.ariaLabel)).map(e => e.outerHTML)''') == []
-        assert page.evaluate('[...document.querySelectorAll(".play canvas")].every(c => c.getAttribute("role") === "img" && c.ariaLabel)')
+        assert page.evaluate('[...document.querySelectorAll(".play canvas")].every(c => c.getAttribute("role") === '
+                             '"img" && c.ariaLabel)')
         ids = page.evaluate('[...document.querySelectorAll("[id]")].map(e => e.id)')
         assert len(ids) == len(set(ids))
         small = page.evaluate('''[...document.querySelectorAll(".play button")].filter(b => b.offsetParent && b.offsetHeight < 36).map(b => b.textContent)''')

@@ -15,7 +15,8 @@ def smoke(monkeypatch): monkeypatch.setenv('DLCV_GAN_SCALE', 'smoke')
 def test_every_rival_plays_and_draws(model, size):
     game, marks = train_rival(0, model, size, 1e-3)
     spent = max(1, round(8 / PRICES[model, size]))
-    assert spent in marks and (8 in marks or isinstance(game, Flow)) and all(set(m) == set(LOST) for m in marks.values())
+    assert spent in marks and (8 in marks or isinstance(game, Flow)) and all(set(m) == set(LOST)
+                                                                             for m in marks.values())
     assert max(marks) == (spent if isinstance(game, Flow) else 8) # nobody plays longer than its budgets say
 
 

@@ -42,9 +42,11 @@ def test_ambiguous_rows_are_what_they_say():
     y = true_tags(6000)
     tagged, clear = ambiguous(y, .39, seed=1)
     hair, eyes = tagged[:, :len(HAIR)].sum(1), tagged[:, len(HAIR):].sum(1)
-    assert torch.equal(clear, (hair == 1) & (eyes == 1)) and 1 - clear.float().mean().item() == pytest.approx(.39, abs=.02)
+    assert torch.equal(clear, (hair == 1) & (eyes
+                                             == 1)) and 1 - clear.float().mean().item() == pytest.approx(.39, abs=.02)
     seen = dict(no_hair=hair == 0, no_eyes=eyes == 0, two_hair=hair == 2, two_eyes=eyes == 2)
-    for name, share in FAULTS.items(): assert seen[name].float().mean().item() == pytest.approx(.39 * share, abs=.02), name
+    for name, share in FAULTS.items():
+        assert seen[name].float().mean().item() == pytest.approx(.39 * share, abs=.02), name
     two = seen['two_hair'] | seen['two_eyes']
     assert ((tagged - y)[two] >= 0).all() # the true colour stays where a second one is named
     lies = (tagged != y).any(1)[clear].float().mean().item()
@@ -57,9 +59,11 @@ def test_ambiguous_rows_are_what_they_say():
 def test_keeping_keeps_and_dropping_drops():
     world, x, y, asked = lesson('anime', 'all')
     for share in ('some', 'most'):
-        (_, kept, named, exam), (_, left, clear, _) = lesson('anime', f'keep {share}', 5), lesson('anime', f'drop {share}', 5)
+        (_, kept, named, exam), (_, left, clear, _) = lesson('anime', f'keep {share}',
+                                                             5), lesson('anime', f'drop {share}', 5)
         assert torch.equal(kept, x) and torch.equal(exam, world.test_y) and 0 < len(left) < len(x)
-        assert (clear[:, :len(HAIR)].sum(1) == 1).all() and (clear[:, len(HAIR):].sum(1) == 1).all() and not torch.equal(named, y)
+        assert (clear[:, :len(HAIR)].sum(1) == 1).all() and (clear[:,
+                                                                   len(HAIR):].sum(1) == 1).all() and not torch.equal(named, y)
     with pytest.raises(ValueError, match="no labels 'half': known are all, first"): lesson('pairs', 'half')
 
 
@@ -68,12 +72,17 @@ def test_a_plain_game_sees_the_condition_and_an_acgan_is_asked():
     x, y = torch.rand(4, 3, 16, 16) * 2 - 1, torch.eye(8)[:4]
     plain, asked = make_game('plane', 8), make_game('acgan', 8, weight=.5)
     for game in (plain, asked): game.discriminator.eval() # spectral norm's iterations stand still
-    assert set(plain.loss('generator', x, y)) == {'adversarial'} and not torch.equal(plain.discriminator(x, y), plain.discriminator(x, y.flip(0)))
-    assert torch.equal(asked.discriminator(x, y), asked.discriminator(x, y.flip(0))) # its first head does not look at the wish
-    assert asked.weight == .5 and asked.attributes(torch.zeros(4, 8), y).item() == pytest.approx(.5 * 8 * torch.tensor(2.).log().item())
+    assert set(plain.loss('generator', x,
+                          y)) == {'adversarial'} and not torch.equal(plain.discriminator(x, y),
+                                                                     plain.discriminator(x, y.flip(0)))
+    # its first head does not look at the wish
+    assert torch.equal(asked.discriminator(x, y), asked.discriminator(x, y.flip(0)))
+    assert asked.weight == .5 and asked.attributes(torch.zeros(4, 8),
+                                                   y).item() == pytest.approx(.5 * 8 * torch.tensor(2.).log().item())
     shapes = lambda game: [p.shape for p in game.generator.parameters()]
     assert shapes(plain) == shapes(asked) # only the discriminators differ
-    assert make_game('r1 gan', 0).sample(2).shape == make_game('r1 acgan', 1).sample(2, torch.ones(2, 1)).shape == (2, 3, 16, 16)
+    assert make_game('r1 gan', 0).sample(2).shape == make_game('r1 acgan',
+                                                               1).sample(2, torch.ones(2, 1)).shape == (2, 3, 16, 16)
     with pytest.raises(ValueError, match="'wgan'"): make_game('wgan', 8)
 
 
@@ -88,9 +97,12 @@ def test_the_drawn_flip_is_the_same_person():
 def test_a_run_returns_what_the_claims_ask_and_depends_on_its_settings():
     wanted = {c.metric for claim in conditions.claims for c in claim.contrasts}
     seen, found = set(), {}
-    for row in (('anime', 'acgan', 'all', 1., .001, 'none'), ('anime', 'acgan', 'all', .04, .001, 'none'), ('anime', 'acgan', 'keep some', 1., .001, 'none'),
-                ('pairs', 'acgan', 'first', 1., .001, 'none'), ('faces', 'r1 acgan', 'male', 1., .001, 'none'), ('faces', 'r1 gan', 'none', 1., .001, 'none'),
-                ('faces', 'r1 acgan', 'male', 1., .001, 'flip'), ('faces', 'acgan', 'all', 1., .001, 'flip'), ('faces', 'acgan', 'all', 1., .001, 'code')):
+    for row in (('anime', 'acgan', 'all', 1., .001, 'none'), ('anime', 'acgan', 'all', .04, .001, 'none'),
+                ('anime', 'acgan', 'keep some', 1., .001, 'none'),
+                ('pairs', 'acgan', 'first', 1., .001, 'none'), ('faces', 'r1 acgan', 'male', 1., .001, 'none'),
+                ('faces', 'r1 gan', 'none', 1., .001, 'none'),
+                ('faces', 'r1 acgan', 'male', 1., .001, 'flip'), ('faces', 'acgan', 'all', 1., .001, 'flip'),
+                ('faces', 'acgan', 'all', 1., .001, 'code')):
         found[row] = {k: float(v) for k, v in play_conditions(0, *row).items()}
         seen |= set(found[row])
     assert wanted <= seen and len({tuple(v.items()) for v in found.values()}) == len(found)
@@ -99,7 +111,9 @@ def test_a_run_returns_what_the_claims_ask_and_depends_on_its_settings():
 
 
 def test_a_run_is_a_function_of_its_seed():
-    weights = lambda seed: torch.cat([p.flatten() for p in train_conditions(seed, 'pairs', 'acgan', 'all', 1., .001)[0].generator.parameters()])
+    weights = lambda seed: torch.cat([p.flatten()
+                                      for p in train_conditions(seed, 'pairs', 'acgan', 'all', 1.,
+                                                                .001)[0].generator.parameters()])
     first = weights(0)
     assert not torch.equal(first, weights(1))
     weights(2) # the first is forgotten now
@@ -108,5 +122,6 @@ def test_a_run_is_a_function_of_its_seed():
 
 
 def test_every_row_of_the_grid_can_be_played():
-    for point in points_of(conditions.settings): assert point['labels'] in LABELS[point['world']] and (point['change'] == 'none' or point['world'] == 'faces')
+    for point in points_of(conditions.settings):
+        assert point['labels'] in LABELS[point['world']] and (point['change'] == 'none' or point['world'] == 'faces')
     for claim in conditions.claims: assert conditions.points(claim.number)

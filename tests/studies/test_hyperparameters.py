@@ -30,8 +30,10 @@ def test_settings_reach_the_bout(monkeypatch):
     told = {}
     monkeypatch.setattr(module, 'play_bout', lambda game, x, **rest: told.update(rest, game=game, n=len(x)))
     train(3, lr=.5, betas='0 0.9', bs=7, length=10., game='ring', noise='0 to 1', width_g=2, width_d=3)
-    assert (told['lr'], told['betas'], told['bs'], told['seed'], told['rounds']) == (.5, (0., .9), 7, 3, 10 * rounds_of(1.))
-    assert next(told['game'].generator.parameters()).shape == (16, 16) and told['game'].discriminator.score.in_features == 24
+    assert (told['lr'], told['betas'], told['bs'], told['seed'],
+            told['rounds']) == (.5, (0., .9), 7, 3, 10 * rounds_of(1.))
+    assert next(told['game'].generator.parameters()).shape == (16,
+                                                               16) and told['game'].discriminator.score.in_features == 24
     assert 0 <= told['game'].latent(1000).min() < .01 and .99 < told['game'].latent(1000).max() <= 1
 
 
@@ -51,7 +53,8 @@ def test_widths_are_of_the_net_that_they_name():
 def test_norms_are_the_games():
     has = lambda net, kind: any(isinstance(m, kind) for m in net.modules())
     norms = {kind: (has(make_game(kind, 4, 4, 'normal').discriminator, nn.BatchNorm2d),
-                    hasattr(make_game(kind, 4, 4, 'normal').discriminator.score, 'parametrizations')) for kind in ('mended', 'r0', 'r1', 'ring')}
+                    hasattr(make_game(kind, 4, 4, 'normal').discriminator.score, 'parametrizations'))
+             for kind in ('mended', 'r0', 'r1', 'ring')}
     assert norms == dict(mended=(False, True), r0=(True, False), r1=(False, False), ring=(False, False))
 
 
@@ -59,8 +62,10 @@ def test_noises_separate_centre_range_and_shape():
     torch.manual_seed(0)
     z = {k: noise(500, 200) for k, noise in NOISES.items()}
     mean, var = {k: x.mean().item() for k, x in z.items()}, {k: x.var().item() for k, x in z.items()}
-    assert mean == pytest.approx({'normal': 0, '0 to 1': .5, '-0.5 to 0.5': 0, '-1 to 1': 0, '-1.732 to 1.732': 0}, abs=.02)
-    assert var == pytest.approx({'normal': 1, '0 to 1': 1 / 12, '-0.5 to 0.5': 1 / 12, '-1 to 1': 1 / 3, '-1.732 to 1.732': 1}, rel=.02)
+    assert mean == pytest.approx({'normal': 0, '0 to 1': .5, '-0.5 to 0.5': 0, '-1 to 1': 0, '-1.732 to 1.732': 0},
+                                 abs=.02)
+    assert var == pytest.approx({'normal': 1, '0 to 1': 1 / 12, '-0.5 to 0.5': 1 / 12, '-1 to 1': 1 / 3,
+                                 '-1.732 to 1.732': 1}, rel=.02)
 
 
 @pytest.mark.parametrize('scale', ['smoke', 'laptop', 'full'])
@@ -79,18 +84,22 @@ def test_a_judge_that_remembers_judges_alike():
 
 def test_the_ring_is_read_rightly(monkeypatch):
     game = make_game('ring', 2, 2, 'normal')
-    show = lambda points: monkeypatch.setattr(module, 'draw', lambda *a, **k: torch.as_tensor(points).float()) or look(game)
+    show = lambda points: monkeypatch.setattr(module, 'draw',
+                                              lambda *a, **k: torch.as_tensor(points).float()) or look(game)
     real = show(ring(4000, std=STD, seed=5)[0])
     assert real['covered'] == 8 and real['on'] > .98 and real['spread'] == pytest.approx(.98, abs=.02)
     thin, one, none = show(ring(4000, std=STD / 4)[0]), show([[2., 0.]] * 50), show([[0., 0.]] * 50)
     assert thin['covered'] == 8 and thin['spread'] == pytest.approx(.25, abs=.02)
-    assert (one['covered'], one['on'], one['spread']) == (1, 1, 0) and (none['covered'], none['on'], none['spread']) == (0, 0, 0)
+    assert (one['covered'], one['on'], one['spread']) == (1, 1, 0) and (none['covered'], none['on'],
+                                                                        none['spread']) == (0, 0, 0)
 
 
 def test_runs_have_the_metrics_that_are_asked_for():
-    asked = {kind: {c.metric for claim in settings.claims for c in claim.contrasts for where in c.conditions() if ({**where, **c.a}['game'] == 'ring') == (kind == 'ring')}
+    asked = {kind: {c.metric for claim in settings.claims for c in claim.contrasts
+                    for where in c.conditions() if ({**where, **c.a}['game'] == 'ring') == (kind == 'ring')}
              for kind in ('ring', 'pictures')}
-    assert asked['ring'] <= set(play_settings(0, **{**BASE, **RING})) and asked['pictures'] <= set(play_settings(0, **BASE))
+    assert asked['ring'] <= set(play_settings(0, **{**BASE,
+                                                    **RING})) and asked['pictures'] <= set(play_settings(0, **BASE))
     assert {'covered_1', 'covered_10', 'spread_10'} <= set(play_settings(0, **{**BASE, **RING, 'length': 10.}))
 
 

@@ -46,7 +46,9 @@ def test_two_noises_differ_by_their_mean_only():
     assert built(z='unit').latent(200).min() >= 0 > built(z='centred').latent(200).min()
 
 
-@pytest.mark.parametrize('norm, in_g, in_d, spectral', [('both', True, True, False), ('G', True, False, False), ('D', False, True, False), ('none', False, False, False),
+@pytest.mark.parametrize('norm, in_g, in_d, spectral',
+                         [('both', True, True, False), ('G', True, False, False), ('D', False, True, False),
+                          ('none', False, False, False),
                                                         ('G, spectral D', True, False, True)])
 def test_a_norm_is_where_it_is_said_to_be(norm, in_g, in_d, spectral):
     game = built(norm=norm, deeper=1)
@@ -59,7 +61,8 @@ def test_activations_are_swapped_but_for_the_last(activation):
     game = built(activation=activation, deeper=2)
     in_d, in_g = (type(make()) for make in ACTIVATIONS[activation])
     hidden = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid)
-    assert {type(m) for m in layers(game.discriminator, hidden)} == {in_d} and {type(m) for m in layers(game.generator, hidden)} == {in_g}
+    assert {type(m) for m in layers(game.discriminator, hidden)} == {in_d} and {type(m)
+                                                                                for m in layers(game.generator, hidden)} == {in_g}
     assert isinstance(game.generator.body[-1], nn.Tanh) and game.sample(2).shape == (2, 3, 16, 16)
 
 
@@ -88,16 +91,19 @@ def test_lengths_are_those_of_a_turn_and_leave_the_game_alone(norm):
     game, x = built(norm=norm), torch.rand(8, 3, 16, 16)
     before, chance = {k: v.clone() for k, v in game.state_dict().items()}, torch.random.get_rng_state()
     found = gradient_lengths(game, x)
-    assert torch.equal(chance, torch.random.get_rng_state()) and all(torch.equal(v, game.state_dict()[k]) for k, v in before.items())
+    assert torch.equal(chance, torch.random.get_rng_state()) and all(torch.equal(v, game.state_dict()[k])
+                                                                     for k, v in before.items())
     torch.manual_seed(0)
     with hold([game.generator]): game.loss('discriminator', x)['adversarial'].backward()
     first = torch.cat([p.grad.flatten() for p in layers(game.discriminator, nn.Conv2d)[0].parameters()])
     assert torch.allclose(found['discriminator'][0], first.norm(), rtol=1e-4)
-    assert all(len(v) == len(layers(net, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))) for v, net in zip(found.values(), (game.discriminator, game.generator)))
+    assert all(len(v) == len(layers(net, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)))
+               for v, net in zip(found.values(), (game.discriminator, game.generator)))
 
 
 def test_a_sigmoid_passes_a_quarter_at_most():
-    lengths = {a: gradient_lengths(built(activation=a, norm='none', start='glorot', deeper=6), torch.rand(8, 3, 16, 16))['discriminator'] for a in ('relu', 'sigmoid')}
+    lengths = {a: gradient_lengths(built(activation=a, norm='none', start='glorot', deeper=6),
+                                   torch.rand(8, 3, 16, 16))['discriminator'] for a in ('relu', 'sigmoid')}
     assert lengths['sigmoid'][0] / lengths['sigmoid'][-1] < 1e-3 * lengths['relu'][0] / lengths['relu'][-1]
 
 
@@ -108,10 +114,12 @@ def test_doublings_are_ratios():
 def test_a_run_is_a_function_of_its_settings_and_seed():
     base = input_and_batchnorm.points()[0]
     found = play_inputs(0, **base)
-    assert {m for c in input_and_batchnorm.claims for m in (x.metric for x in c.contrasts)} | set(input_and_batchnorm.worst) <= set(found)
+    assert {m for c in input_and_batchnorm.claims
+            for m in (x.metric for x in c.contrasts)} | set(input_and_batchnorm.worst) <= set(found)
     again = lambda seed=0, **changes: {k: float(v) for k, v in play_inputs(seed, **{**base, **changes}).items()}
     assert again() == {k: float(v) for k, v in found.items()}
-    for change in (dict(seed=1), dict(images='0..1'), dict(output='sigmoid'), dict(z='unit'), dict(norm='none'), dict(start='glorot'), dict(activation='relu'),
+    for change in (dict(seed=1), dict(images='0..1'), dict(output='sigmoid'), dict(z='unit'), dict(norm='none'),
+                   dict(start='glorot'), dict(activation='relu'),
                    dict(deeper=1), dict(lr=1e-2)):
         assert again(**change)['distance'] != float(found['distance']), change
 

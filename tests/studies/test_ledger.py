@@ -18,7 +18,8 @@ def downs(seed, side): return dict(depth=-seed / 10 - (2 if side == 'a' else 0))
 
 def study(name, measure, metric, more=True, **kwargs):
     contrast = Contrast(metric, dict(side='a'), dict(side='b'), 1., more)
-    return Study(name, 'which side?', measure, dict(side=['a', 'b']), (Claim(7, 'R0', 'a is higher', (contrast,), 'other sides'),), **kwargs)
+    return Study(name, 'which side?', measure, dict(side=['a', 'b']),
+                 (Claim(7, 'R0', 'a is higher', (contrast,), 'other sides'),), **kwargs)
 
 
 def test_a_row_is_made_of_runs_and_goes_when_they_go(tmp_path):
@@ -26,7 +27,8 @@ def test_a_row_is_made_of_runs_and_goes_when_they_go(tmp_path):
     assert not len(ledger([s], out=tmp_path)) and missing(ledger([s], out=tmp_path)) == list(range(1, CLAIMS + 1))
     s.run(workers=1, out=tmp_path, scale='laptop', device='cpu')
     row = ledger([s], 'laptop', out=tmp_path).loc[7]
-    assert (row.verdict, row.seeds, row.runs, row.failed, row.stale) == ('holds', 5, 10, 0, False) and math.isclose(row.effect, 2) and row.low > 1.9
+    assert (row.verdict, row.seeds, row.runs, row.failed, row.stale) == ('holds', 5, 10, 0,
+                                                                         False) and math.isclose(row.effect, 2) and row.low > 1.9
     assert missing(ledger([s], 'laptop', out=tmp_path)) == [n for n in range(1, CLAIMS + 1) if n != 7]
     assert not len(ledger([s], 'full', 'cuda', tmp_path)) # a GPU's column is a GPU's
     s.file(tmp_path).unlink()
@@ -39,7 +41,8 @@ def test_a_claim_of_two_studies_has_one_row(tmp_path):
     row = ledger(both, 'laptop', out=tmp_path).loc[7]
     assert row.verdict == 'holds with conditions' and row.runs == 20 and row.metric == 'height' and list(row.contrasts.verdict) == ['holds', 'reversed']
     assert row.command == 'dlcv_gan study ups --only 7; dlcv_gan study downs --only 7'
-    assert ledger(both[::-1], 'laptop', out=tmp_path).loc[7].metric == 'depth' # the order decides what is shown, not what is found
+    # the order decides what is shown, not what is found
+    assert ledger(both[::-1], 'laptop', out=tmp_path).loc[7].metric == 'depth'
 
 
 def test_two_wordings_of_a_claim_are_refused(tmp_path):
@@ -59,7 +62,8 @@ def test_too_few_seeds_settle_nothing(tmp_path):
 def test_every_claim_of_the_reports_has_runs_behind_it():
     found = ledger(list(studies().values()), 'laptop')
     assert list(found.index) == list(range(1, CLAIMS + 1)) and not missing(found)
-    assert set(found.verdict) <= set(VERDICTS) and (found.seeds >= LEAST_SEEDS).all() and (found.runs >= 2 * LEAST_SEEDS).all()
+    assert set(found.verdict) <= set(VERDICTS) and (found.seeds
+                                                    >= LEAST_SEEDS).all() and (found.runs >= 2 * LEAST_SEEDS).all()
     assert all((RESULTS.parent/f'{b}.ipynb').exists() for books in found.notebooks for b in books)
 
 
@@ -69,7 +73,8 @@ def test_a_table_is_of_one_code(name):
     s = studies()[name]
     versions = {(r['scale'], r['device'], r['version']) for r in read_table(s.file(), s.names)}
     kinds = [kind for *kind, _ in versions]
-    assert all(kinds.count(k) == 1 for k in kinds), f'{s.file().name} mixes versions of the code: {sorted(versions)}; play it again (`dlcv_gan study {name}`), or take the older rows out'
+    assert all(kinds.count(k) == 1
+               for k in kinds), f'{s.file().name} mixes versions of the code: {sorted(versions)}; play it again (`dlcv_gan study {name}`), or take the older rows out'
 
 
 def test_a_study_knows_its_notebook():

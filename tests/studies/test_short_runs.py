@@ -17,7 +17,8 @@ from dlcv_gan.losses import gradient_penalty, non_saturating, wasserstein
 from dlcv_gan.metrics import FeatureNet
 from dlcv_gan.nets import ToyDiscriminator, ToyGenerator
 
-GAMES = dict(non_saturating=(non_saturating, None, None), wgan=(wasserstein, None, .1), wgan_gp=(wasserstein, gradient_penalty(1.), None))
+GAMES = dict(non_saturating=(non_saturating, None, None), wgan=(wasserstein, None, .1),
+             wgan_gp=(wasserstein, gradient_penalty(1.), None))
 
 def toy(objective): return GAN(ToyGenerator(nz=16, width=64), ToyDiscriminator(width=64), *GAMES[objective])
 
@@ -35,7 +36,8 @@ def test_a_bout_ends_at_the_learners_weights(objective, schedule):
     short = toy(objective)
     said = play_bout(short, x, rounds=rounds, schedule=schedule, lr=3e-3, bs=32, seed=0)
     set_seed(0)
-    learn = GameLearner(DataLoaders(Batches(x[order], bs=32, shuffle=False, device='cpu')), toy(objective), schedule, lr=3e-3, precision='fp32',
+    learn = GameLearner(DataLoaders(Batches(x[order], bs=32, shuffle=False, device='cpu')), toy(objective), schedule,
+                        lr=3e-3, precision='fp32',
                         opt_func=lambda params, **kw: adam(params, betas=(.5, .9), **kw))
     with learn.no_bar(), learn.no_logging(): learn.fit_rounds(rounds)
     for ours, theirs in zip(short.parameters(), learn.game.parameters()): assert torch.equal(ours, theirs)
@@ -71,7 +73,8 @@ def test_a_watch_can_stop_a_bout_and_labels_come_along(smoke):
 def test_a_number_that_is_none_ends_a_bout():
     x = torch.as_tensor(ring(64, std=.2)[0])
     x[5] = torch.nan
-    with pytest.raises(ArithmeticError, match='discriminator.*round'): play_bout(toy('non_saturating'), x, rounds=9, bs=16)
+    with pytest.raises(ArithmeticError, match='discriminator.*round'):
+        play_bout(toy('non_saturating'), x, rounds=9, bs=16)
 
 
 @pytest.mark.parametrize('kind', ['faces', 'anime', 'scenes'])
@@ -80,7 +83,8 @@ def test_a_small_world_is_the_same_for_every_seed(kind, smoke):
     state = torch.get_rng_state()
     world = small_world(kind)
     assert torch.equal(torch.get_rng_state(), state) # and drawing it disturbs nobody's random numbers
-    assert world.x.shape[1:] == world.test_x.shape[1:] == (3, 16, 16) and world.y.shape[1] == len(world.names) == world.judge.attributes
+    assert world.x.shape[1:] == world.test_x.shape[1:] == (3, 16,
+                                                           16) and world.y.shape[1] == len(world.names) == world.judge.attributes
     assert -1 <= world.x.min() < -.2 and .2 < world.x.max() <= 1 and world.radius > 0
     assert small_world(kind) is world and small_world(kind, 32).x.shape[-1] == 32
 

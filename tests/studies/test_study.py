@@ -23,7 +23,8 @@ def measure(seed, side, size=1):
     return dict(score=torch.randn(3).mean() + {'a': 2, 'b': 0}[side] * size, other=seed)
 
 
-def study(settings=None, **more): return Study('toy', 'a toy', measure, settings or dict(side=['a', 'b'], size=[1, 2]), **more)
+def study(settings=None, **more):
+    return Study('toy', 'a toy', measure, settings or dict(side=['a', 'b'], size=[1, 2]), **more)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,8 @@ def test_order_of_settings_and_of_runs_does_not_matter(tmp_path):
     forward, backward = study(), study(dict(size=[2, 1], side=['b', 'a']))
     forward.run(seeds=2, out=tmp_path/'f', workers=1)
     backward.run(seeds=2, out=tmp_path/'b', workers=1)
-    one, two = (s.results('laptop', out=tmp_path/d).set_index(['side', 'size', 'seed']).sort_index().score for s, d in ((forward, 'f'), (backward, 'b')))
+    one, two = (s.results('laptop', out=tmp_path/d).set_index(['side', 'size', 'seed']).sort_index().score
+                for s, d in ((forward, 'f'), (backward, 'b')))
     pd.testing.assert_series_equal(one, two)
     assert forward.version == backward.version
 
@@ -55,9 +57,11 @@ def test_a_run_leaves_the_process_alone_and_does_not_see_it():
     torch.manual_seed(5)
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     first = play(measure, dict(side='a'), 3, 'smoke', 'cpu')
-    assert torch.equal(state, torch.get_rng_state()) and threads == torch.get_num_threads() and os.environ.get('DLCV_GAN_SCALE') is None
+    assert torch.equal(state,
+                       torch.get_rng_state()) and threads == torch.get_num_threads() and os.environ.get('DLCV_GAN_SCALE') is None
     torch.manual_seed(6)
-    assert play(measure, dict(side='a'), 3, 'smoke', 'cpu')['metrics'] == first['metrics'] != play(measure, dict(side='a'), 4, 'smoke', 'cpu')['metrics']
+    assert play(measure, dict(side='a'), 3, 'smoke',
+                'cpu')['metrics'] == first['metrics'] != play(measure, dict(side='a'), 4, 'smoke', 'cpu')['metrics']
 
 
 @pytest.mark.skipif(importlib.util.find_spec('ray') is None, reason='Ray is an extra')
@@ -75,7 +79,8 @@ def test_ray_gives_the_same_numbers_and_survives_a_killed_worker(tmp_path):
     try: assert killed.run(seeds=2, out=tmp_path/'many', workers=2) == 8
     except ConnectionError as e: pytest.skip(str(e)) # starved of time, Ray gives up
     finally: assert signal.getsignal(signal.SIGTERM) == handler
-    one, many = ({(r['side'], r['seed']): (r['status'], r['score']) for r in read_table(x.file(tmp_path/d), ['side'])} for x, d in ((s, 'one'), (killed, 'many')))
+    one, many = ({(r['side'], r['seed']): (r['status'], r['score']) for r in read_table(x.file(tmp_path/d), ['side'])}
+                 for x, d in ((s, 'one'), (killed, 'many')))
     assert {k: v for k, v in many.items() if k[0] != 'killed'} == one and one['a', '0'][0] == 'done'
     assert {many['killed', k] for k in '01'} == {('died', '')}
     assert not __import__('ray').is_initialized()
@@ -86,7 +91,8 @@ def test_without_ray_one_process_and_a_clear_word(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name, *a: None if name == 'ray' else find(name, *a))
     assert study().run(seeds=1, out=tmp_path) == 4 == len(PLAYED)
     for asked in (dict(workers=2), dict(address='auto')):
-        with pytest.raises(ValueError, match=r"pip install 'dlcv_gan\[ray\]'"): study().run(seeds=2, out=tmp_path, **asked)
+        with pytest.raises(ValueError, match=r"pip install 'dlcv_gan\[ray\]'"):
+            study().run(seeds=2, out=tmp_path, **asked)
 
 
 # ---- failures are results
@@ -102,7 +108,8 @@ def test_failures_are_rows(tmp_path):
     assert s.run(seeds=2, out=tmp_path, workers=1) == 0 # a failure is not tried again unasked
 
 
-@pytest.mark.parametrize('wrong, said', [(dict(seed=1), 'name of another column'), (dict(score='high'), 'no number'), ([1], 'a dict of numbers')])
+@pytest.mark.parametrize('wrong, said', [(dict(seed=1), 'name of another column'), (dict(score='high'), 'no number'),
+                                         ([1], 'a dict of numbers')])
 def test_what_is_no_metric_is_told(wrong, said):
     def work(seed, **settings): return wrong
     assert said in play(work, {}, 0, 'smoke', 'cpu')['reason']
@@ -143,12 +150,14 @@ def test_a_killed_process_loses_the_run_it_was_in_and_a_second_one_is_refused(tm
     try:
         wait_for(lambda: rows() == 3)
         same = Study('slow', 'slow', measure, dict(i=[0])) # another process, this one, while that one is at work
-        with pytest.raises(BlockingIOError, match='another process is at work on .*slow.csv'): same.run(seeds=1, out=tmp_path, workers=1)
+        with pytest.raises(BlockingIOError, match='another process is at work on .*slow.csv'):
+            same.run(seeds=1, out=tmp_path, workers=1)
         assert rows() == 3
     finally: process.send_signal(signal.SIGKILL); process.wait()
     assert rows() == 3 and not PLAYED
     (tmp_path/'slow.py').write_text(SLOW.replace('600', '.2'))
-    subprocess.run([sys.executable, 'slow.py', '.'], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL) # the lock died with its owner
+    # the lock died with its owner
+    subprocess.run([sys.executable, 'slow.py', '.'], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
     assert rows() == 6
 
 
@@ -159,9 +168,12 @@ def test_damage_is_named_by_line(tmp_path):
     s.run(seeds=2, out=tmp_path, workers=1)
     file, good = s.file(tmp_path), s.file(tmp_path).read_text()
     lines = good.splitlines()
-    for bad, said in [('\n'.join([*lines[:3], lines[3][:20]]), 'line 4: .* columns instead of'), (good.replace('done', 'doen', 1), "line 2: status is 'doen'"),
-                      ('\n'.join([*lines, lines[2]]), 'line 6: the same run as in line 3'), ('', 'line 1: there is no header'),
-                      (good.replace('side,', 'sides,', 1), 'line 1: the columns are'), ('\n'.join([lines[0], lines[1].rsplit(',', 1)[0] + ',high']), "line 2: other is 'high'")]:
+    for bad, said in [('\n'.join([*lines[:3], lines[3][:20]]), 'line 4: .* columns instead of'),
+                      (good.replace('done', 'doen', 1), "line 2: status is 'doen'"),
+                      ('\n'.join([*lines, lines[2]]), 'line 6: the same run as in line 3'),
+                      ('', 'line 1: there is no header'),
+                      (good.replace('side,', 'sides,', 1), 'line 1: the columns are'),
+                      ('\n'.join([lines[0], lines[1].rsplit(',', 1)[0] + ',high']), "line 2: other is 'high'")]:
         file.write_text(bad)
         with pytest.raises(ValueError, match=said) as e: s.results('laptop', out=tmp_path)
         assert 'Restore the file' in str(e.value) and str(file) in str(e.value)
@@ -170,10 +182,12 @@ def test_damage_is_named_by_line(tmp_path):
 
 
 def test_the_table_is_in_the_order_of_the_grid(tmp_path):
-    s = study(claims=(Claim(7, 'R', 'b', (Contrast('score', dict(side='b'), dict(side='a'), 1., within=dict(size=2)),)),))
+    s = study(claims=(Claim(7, 'R', 'b', (Contrast('score', dict(side='b'), dict(side='a'), 1., within=dict(size=2)),)),
+              ))
     assert s.run(seeds=1, only=7, out=tmp_path, workers=1) == 2 and set(PLAYED) == {('a', 2, 0), ('b', 2, 0)}
     assert s.run(seeds=1, out=tmp_path, workers=1) == 2
-    assert [(r['side'], r['size']) for r in read_table(s.file(tmp_path), s.names)] == [('a', '1'), ('a', '2'), ('b', '1'), ('b', '2')]
+    assert [(r['side'], r['size']) for r in read_table(s.file(tmp_path),
+                                                       s.names)] == [('a', '1'), ('a', '2'), ('b', '1'), ('b', '2')]
     with pytest.raises(ValueError, match='no claim or metric 8: there are 7, score'): s.points(8)
 
 
@@ -186,9 +200,11 @@ def test_versions_are_told_and_never_mixed(tmp_path):
     old = file.read_text().replace(s.version, '0' * 10)
     file.write_text(old)
     f = s.results('laptop', out=tmp_path)
-    assert set(f.version) == {'0' * 10} and f.attrs['note'] == f'made by version 0000000000; the code is {s.version} now'
+    assert set(f.version) == {'0'
+                              * 10} and f.attrs['note'] == f'made by version 0000000000; the code is {s.version} now'
     said = []
-    assert s.run(seeds=1, out=tmp_path, workers=1, say=said.append) == 2 and '2 of them because the code has changed' in said[0]
+    assert s.run(seeds=1, out=tmp_path, workers=1,
+                 say=said.append) == 2 and '2 of them because the code has changed' in said[0]
     f = s.results('laptop', out=tmp_path)
     assert set(f.version) == {s.version} and len(f) == 2 and f.attrs['note'] == '2 rows of other versions left out'
 
@@ -196,7 +212,8 @@ def test_versions_are_told_and_never_mixed(tmp_path):
 def test_the_version_is_of_the_code_and_not_of_its_prose():
     code = 'import x\nS = Study("s",\n          claims=())\ndef f(a): # a comment\n    "Says ä."\n    return a + 1 # ä\n'
     assert bare_code(code) == 'import x\ndef f(a):\n    return a + 1'
-    assert bare_code(code) == bare_code('"Module."\nimport x\n\ndef f(a):\n    """Says\n    more."""\n    # and more\n    return a + 1\nS = Study("t", claims=(1, 2))\n')
+    assert bare_code(code) == bare_code('"Module."\nimport x\n\ndef f(a):\n    """Says\n    more."""\n    # and '
+                                        'more\n    return a + 1\nS = Study("t", claims=(1, 2))\n')
     assert bare_code(code) != bare_code(code.replace('a + 1', 'a + 2'))
     assert bare_code('x = "# no comment"') == 'x = "# no comment"'
 
@@ -204,7 +221,8 @@ def test_the_version_is_of_the_code_and_not_of_its_prose():
 def test_the_version_follows_imports():
     from dlcv_gan.models.gan import build_gan
     from dlcv_gan.studies.versions import PACKAGE, _modules
-    assert {'gan', 'losses', 'nets', 'game'} <= set(found := _modules(['gan'], PACKAGE)) and not {'command', 'view', 'faces'} & set(found)
+    assert {'gan', 'losses', 'nets', 'game'} <= set(found := _modules(['gan'],
+                                                                      PACKAGE)) and not {'command', 'view', 'faces'} & set(found)
     assert len(code_version(build_gan)) == 10 and code_version(build_gan) != code_version(measure)
 
 
@@ -212,23 +230,29 @@ def test_the_version_follows_imports():
 
 def test_grids_are_written_out_once():
     assert points_of(dict(a=[1, 2], b='x')) == [dict(a=1, b='x'), dict(a=2, b='x')]
-    assert points_of([dict(a=[1, 2], b='x'), dict(b=['x', 'y'], a=1)]) == [dict(a=1, b='x'), dict(a=2, b='x'), dict(a=1, b='y')]
+    assert points_of([dict(a=[1, 2], b='x'), dict(b=['x', 'y'], a=1)]) == [dict(a=1, b='x'), dict(a=2, b='x'),
+                                                                           dict(a=1, b='y')]
     with pytest.raises(ValueError, match='different settings'): points_of([dict(a=1), dict(b=1)])
     with pytest.raises(ValueError, match="'a' is <function"): points_of(dict(a=[measure]))
 
 
 def test_a_claim_must_be_in_the_grid():
-    def claim(**c): return (Claim(1, 'R', 'x', (Contrast('score', **{**dict(a=dict(side='a'), b=dict(side='b'), least=1, within=dict(size=1)), **c}),)),)
+    def claim(**c):
+        return (Claim(1, 'R', 'x', (Contrast('score',
+                                             **{**dict(a=dict(side='a'), b=dict(side='b'), least=1,
+                                                       within=dict(size=1)), **c}),)),)
     study(claims=claim())
     with pytest.raises(ValueError, match='names 2 settings of the grid'): study(claims=claim(within={}))
     with pytest.raises(ValueError, match='names 0 settings'): study(claims=claim(a=dict(side='c')))
-    with pytest.raises(ValueError, match=r"compares by \['colour'\]"): study(claims=claim(within=dict(size=1, colour=1)))
+    with pytest.raises(ValueError, match=r"compares by \['colour'\]"):
+        study(claims=claim(within=dict(size=1, colour=1)))
 
 
 # ---- effects and verdicts
 
 def runs_of(a, b, seeds=None):
-    return pd.DataFrame([dict(side=side, seed=s, score=v) for side, values in (('a', a), ('b', b)) for s, v in enumerate(values, (seeds or {}).get(side, 0))])
+    return pd.DataFrame([dict(side=side, seed=s, score=v) for side, values in (('a', a), ('b', b))
+                         for s, v in enumerate(values, (seeds or {}).get(side, 0))])
 
 
 def compare(a, b, **more): return effect(runs_of(a, b), 'score', dict(side='a'), dict(side='b'), **more)
@@ -259,7 +283,8 @@ def test_signs(b, seed, least):
     word = judge(there, more)[0]
     assert judge(there, less)[0] == opposite.get(word, word)
     if word == 'holds': assert there.low > 0 and there.value >= least
-    assert judge(compare([x + 1000 for x in b], b), more)[0] == 'holds' and judge(compare([x - 1000 for x in b], b), more)[0] == 'reversed'
+    assert judge(compare([x + 1000 for x in b], b), more)[0] == 'holds' and judge(compare([x - 1000 for x in b], b),
+                                                                                  more)[0] == 'reversed'
 
 
 @given(st.lists(st.sampled_from(['holds', 'not seen', 'reversed', 'open']), max_size=6))
@@ -284,17 +309,22 @@ def test_lost_runs_are_counted_and_pairs_kept():
     e = compare([5., math.nan, 5, 5, 5, 5], [1., 1, 1, math.nan, 1, 1])
     assert (e.value, e.seeds, e.lost, e.paired) == (4, 4, 2, True)
     assert compare([2.] * 5, [4.] * 5, relative=True).value == -.5
-    with pytest.raises(ValueError, match='say more settings'): effect(runs_of([1, 2], [3, 4]), 'score', {}, dict(side='b'))
+    with pytest.raises(ValueError, match='say more settings'):
+        effect(runs_of([1, 2], [3, 4]), 'score', {}, dict(side='b'))
 
 
 def test_the_ledger_says_what_the_runs_say(tmp_path):
     at = lambda size: Contrast('score', dict(side='a'), dict(side='b'), least=.5, within=dict(size=size))
-    s = study(claims=(Claim(1, 'R0', 'a has more', (at([1, 2]),)), Claim(2, 'R1', 'b has more', (Contrast('score', dict(side='b'), dict(side='a'), .5, within=dict(size=2)),)),
-                      Claim(3, 'R1', 'another', (Contrast('unknown', dict(side='b'), dict(side='a'), .5, within=dict(size=2)),))))
+    s = study(claims=(Claim(1, 'R0', 'a has more', (at([1, 2]),)),
+                      Claim(2, 'R1', 'b has more', (Contrast('score', dict(side='b'), dict(side='a'), .5,
+                                                             within=dict(size=2)),)),
+                      Claim(3, 'R1', 'another', (Contrast('unknown', dict(side='b'), dict(side='a'), .5,
+                                                          within=dict(size=2)),))))
     assert list(s.ledger(s.results('laptop', out=tmp_path)).verdict) == ['open'] * 3 # before anything ran
     s.run(out=tmp_path, workers=1)
     table = s.ledger(s.results('laptop', out=tmp_path)).set_index('claim')
-    assert list(table.verdict) == ['holds', 'reversed', 'open'] and list(table.runs) == [20, 10, 10] and list(table.seeds) == [5, 5, 0]
+    assert list(table.verdict) == ['holds', 'reversed',
+                                   'open'] and list(table.runs) == [20, 10, 10] and list(table.seeds) == [5, 5, 0]
     assert table.effect[1] == pytest.approx(2, abs=1.5) and table.command[2] == 'dlcv_gan study toy --only 2'
 
 
@@ -302,7 +332,11 @@ def mixed(seed, lr): return dict(height=float(lr != 'each') + seed / 10)
 
 def test_the_runs_of_a_claim_are_found_where_a_setting_is_now_a_word_and_now_a_number(tmp_path):
     study = Study('mixed', 'a word among numbers', mixed, dict(lr=['each', .1, .2]),
-                  (Claim(1, 'R0', 'higher', (Contrast('height', dict(lr=.1), dict(lr=.2), 1.),)), Claim(2, 'R0', 'lower', (Contrast('height', dict(lr='each'), dict(lr=.2), 1.),))))
+                  (Claim(1, 'R0', 'higher', (Contrast('height', dict(lr=.1), dict(lr=.2), 1.),)),
+                   Claim(2, 'R0', 'lower', (Contrast('height', dict(lr='each'), dict(lr=.2), 1.),))))
     study.run(workers=1, out=tmp_path, scale='laptop', device='cpu')
     frame = study.results('laptop', out=tmp_path)
-    assert set(study.needed(frame, 1).lr) == {.1, .2} and set(study.needed(frame, 2).lr) == {'each', .2} and len(study.needed(frame, 'height')) == 15
+    assert set(study.needed(frame, 1).lr) == {.1,
+                                              .2} and set(study.needed(frame,
+                                                                       2).lr) == {'each',
+                                                                                  .2} and len(study.needed(frame, 'height')) == 15

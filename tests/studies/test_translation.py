@@ -31,6 +31,7 @@ def test_a_run_is_a_function_of_its_settings_and_seed():
 
 def test_half_of_the_test_horses_are_heads_and_none_has_company():
     a, b, x, where, head, truth = heaps()
-    assert head.float().mean() >= .5 and not torch.equal(x, truth) and a.shape[1:] == b.shape[1:] == x.shape[1:] == (3, 32, 32)
+    assert head.float().mean() >= .5 and not torch.equal(x,
+                                                         truth) and a.shape[1:] == b.shape[1:] == x.shape[1:] == (3, 32, 32)
     beside = torch.as_tensor(where == 0)[:, None].expand_as(x)
     assert (x - truth)[beside].abs().mean() < .01 # the other coat changes nothing beside the animal

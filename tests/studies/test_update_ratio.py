@@ -27,9 +27,11 @@ def test_every_run_costs_the_same_and_meets_1_to_1(game, between):
     _, looks = train_ratio(0, game, between, '1', counted)
     cost = lambda moved: price * moved['discriminator'] + moved['generator']
     assert 0 <= cost(looks['seconds']) - BUDGET * (price + 1) < price + g
-    for axis, player, amount in (('images', 'discriminator', BUDGET), ('half_images', 'discriminator', BUDGET / 2), ('steps', 'generator', BUDGET), ('quarter_steps', 'generator', BUDGET / 4)):
+    for axis, player, amount in (('images', 'discriminator', BUDGET), ('half_images', 'discriminator', BUDGET / 2),
+                                 ('steps', 'generator', BUDGET), ('quarter_steps', 'generator', BUDGET / 4)):
         if axis in looks: assert 0 <= looks[axis][player] - amount < (1 if player == 'discriminator' else g)
-    assert set(looks) >= {'1:3': {'half_images', 'steps', 'seconds'}, '1:1': set(AXES), '5:1': {'images', 'seconds'}}[between]
+    assert set(looks) >= {'1:3': {'half_images', 'steps', 'seconds'}, '1:1': set(AXES),
+                          '5:1': {'images', 'seconds'}}[between]
 
 
 def test_at_laptop_scale_every_contrast_has_both_sides():
@@ -54,7 +56,8 @@ def test_a_run_is_a_function_of_its_settings_and_seed():
     once = numbers(0, 'tags', '1:3', '1')
     assert numbers(0, 'tags', '1:3', '1') == once
     assert numbers(1, 'tags', '1:3', '1') != once and numbers(0, 'tags', '1:3', '1/3') != once
-    assert {f'{k}_{axis}' for k in ('far', 'clear', 'bad', 'reached', 'rank', 'named') for axis in ('half_images', 'steps', 'seconds')} <= set(once)
+    assert {f'{k}_{axis}' for k in ('far', 'clear', 'bad', 'reached', 'rank', 'named')
+            for axis in ('half_images', 'steps', 'seconds')} <= set(once)
 
 
 class Drawn(ACGAN):

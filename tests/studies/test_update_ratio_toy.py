@@ -18,9 +18,11 @@ def numbers(found): return {k: float(v) for k, v in found.items()}
 def test_a_run_reads_every_axis(smoke):
     for ratio, first in (('1:3', 'd'), ('5:1', 'g')):
         found = play_turns(0, 'wgan_gp', ratio, first, 3e-3, '1')
-        assert {f'{k}_{axis}' for k in ('covered', 'on', 'rank', 'd_loss', 'g_loss') for axis in AXES} | {'d_loss_start', 'g_loss_start'} == set(found)
+        assert {f'{k}_{axis}' for k in ('covered', 'on', 'rank', 'd_loss', 'g_loss')
+                for axis in AXES} | {'d_loss_start', 'g_loss_start'} == set(found)
         assert all(0 <= found[f'on_{axis}'] <= 1 and 0 <= found[f'covered_{axis}'] <= 8 for axis in AXES)
-    assert numbers(play_turns(0, 'wgan_gp', '5:1', 'g', 3e-3, '1')) == numbers(found) # a run is a function of its settings and seed
+    # a run is a function of its settings and seed
+    assert numbers(play_turns(0, 'wgan_gp', '5:1', 'g', 3e-3, '1')) == numbers(found)
 
 
 @pytest.mark.parametrize('objective', GAMES)
@@ -33,11 +35,15 @@ def test_each_axis_is_read_when_its_budget_is_spent(smoke, monkeypatch, objectiv
     monkeypatch.setattr(turns, 'look', counted)
     play_turns(0, objective, ratio, 'd', 3e-3, '1')
     (d, g), price, budget = map(int, ratio.split(':')), PRICES[objective], 20
-    spent = [dict(images=s['discriminator'], steps=s['generator'], seconds=price * s['discriminator'] + s['generator']) for s in seen]
-    limit, a_round = dict(images=budget, steps=budget, seconds=budget * (1 + price)), dict(images=1, steps=g, seconds=price * d + g)
+    spent = [dict(images=s['discriminator'], steps=s['generator'], seconds=price * s['discriminator'] + s['generator'])
+             for s in seen]
+    limit, a_round = dict(images=budget, steps=budget,
+                          seconds=budget * (1 + price)), dict(images=1, steps=g, seconds=price * d + g)
     assert len(seen) == 3 or ratio == '1:1'
     for axis in AXES: assert any(0 <= s[axis] - limit[axis] < a_round[axis] for s in spent), (axis, spent)
-    assert max(s['images'] for s in spent) == (budget * d if d > g else budget) and max(s['steps'] for s in spent) == (budget * g if g > d else budget)
+    assert max(s['images'] for s in spent) == (budget * d if d > g
+                                               else budget) and max(s['steps']
+                                                                    for s in spent) == (budget * g if g > d else budget)
 
 
 def test_the_generators_rate_is_a_multiple_of_the_others(smoke, monkeypatch):
@@ -48,7 +54,8 @@ def test_the_generators_rate_is_a_multiple_of_the_others(smoke, monkeypatch):
     play_bout = turns.play_bout
     monkeypatch.setattr(turns, 'play_bout', listened)
     found = [numbers(play_turns(0, 'non_saturating', '1:1', 'd', 3e-3, g)) for g in ('1/3', '1', '3')]
-    assert [r['generator'] / r['discriminator'] for r in rates] == pytest.approx([1/3, 1, 3]) and {r['discriminator'] for r in rates} == {3e-3}
+    assert [r['generator'] / r['discriminator'] for r in rates] == pytest.approx([1/3, 1,
+                                                                                  3]) and {r['discriminator'] for r in rates} == {3e-3}
     assert found[0] != found[1] != found[2]
 
 
@@ -76,5 +83,6 @@ def test_a_look_disturbs_nothing():
     before, state = [p.clone() for p in game.parameters()], torch.get_rng_state()
     turn = dict(adversarial=torch.tensor(1.), rank=torch.tensor(.5))
     found = look(game, dict(discriminator=[turn] * 40, generator=[turn] * 40))
-    assert torch.equal(state, torch.get_rng_state()) and all(torch.equal(a, b) for a, b in zip(before, game.parameters()))
+    assert torch.equal(state, torch.get_rng_state()) and all(torch.equal(a, b)
+                                                             for a, b in zip(before, game.parameters()))
     assert found['rank'] == .5 and found['g_loss'] == 1

@@ -18,7 +18,9 @@ plain = lambda found: {k: float(v) for k, v in found.items()}
 def small_scale(monkeypatch): monkeypatch.setenv('DLCV_GAN_SCALE', 'smoke')
 
 
-@pytest.mark.parametrize('game, more', [('vae', {'error', 'back_sharp', 'nats'}), ('printed', {'swing', 'd_loss', 'rank'}), ('mended', {'swing', 'd_loss', 'rank'})])
+@pytest.mark.parametrize('game, more', [('vae', {'error', 'back_sharp', 'nats'}),
+                                        ('printed', {'swing', 'd_loss', 'rank'}), ('mended',
+                                                                                   {'swing', 'd_loss', 'rank'})])
 def test_a_run_is_a_function_of_its_settings_and_seed(game, more):
     run = lambda seed=0, weight=1., lr=1e-3, rounds='short': plain(play_rival(seed, game, 'small', weight, lr, rounds))
     first = run()
@@ -56,8 +58,10 @@ def test_what_comes_back_is_compared_with_what_went_in():
         def reconstruct(self, x): return x / 2
     x = world_of('small').test_x
     found = look_back(Echo(), x)
-    assert float(found['error']) == pytest.approx((x / 2).square().mean().item()) and found['back_sharp'] == pytest.approx(.25)
-    assert float(found['nats']) == pytest.approx(1.) == float(kl(torch.ones(1, 2), torch.zeros(1, 2))) # half of 1 for each of two numbers
+    assert float(found['error']) == pytest.approx((x
+                                                   / 2).square().mean().item()) and found['back_sharp'] == pytest.approx(.25)
+    # half of 1 for each of two numbers
+    assert float(found['nats']) == pytest.approx(1.) == float(kl(torch.ones(1, 2), torch.zeros(1, 2)))
     vae = make_rival('vae')
     before = {k: v.clone() for k, v in vae.state_dict().items()}
     look_back(vae, x)
@@ -87,5 +91,7 @@ def test_every_rate_is_the_game_at_that_rate():
 
 def test_every_claim_has_its_metrics():
     metrics = {c.metric for claim in vae_vs_gan.claims for c in claim.contrasts}
-    assert metrics <= GRADES | {'error', 'back_sharp', 'swing', 'broken'} and [c.number for c in vae_vs_gan.claims] == [11, 12, 14, 15]
-    assert not [p for p in vae_vs_gan.points() if not any(p in vae_vs_gan.points(c.number) for c in vae_vs_gan.claims) and p['weight'] in (0., 1.)]
+    assert metrics <= GRADES | {'error', 'back_sharp', 'swing', 'broken'} and [c.number
+                                                                               for c in vae_vs_gan.claims] == [11, 12, 14, 15]
+    assert not [p for p in vae_vs_gan.points() if not any(p in vae_vs_gan.points(c.number) for c in vae_vs_gan.claims)
+                and p['weight'] in (0., 1.)]

@@ -56,10 +56,12 @@ def test_every_action_and_place_occurs_and_home_shifts_the_places():
 def test_the_same_numbers_face_both_ways():
     f = animal_factors(6, 1) # an animal looking left is the mirror of the same one looking right, light apart
     f |= dict(light=np.zeros(6), company=np.zeros(6, bool), across=np.zeros((6, 2)), action=np.zeros((6, 2), int))
-    where = [draw_animals(6, 1, 64, factors=f | dict(faces_left=np.full((6, 2), left)), masks=True)[1].astype(int) for left in (False, True)]
+    where = [draw_animals(6, 1, 64, factors=f | dict(faces_left=np.full((6, 2), left)), masks=True)[1].astype(int)
+             for left in (False, True)]
     assert abs(where[0] - where[1][:, :, ::-1]).max() < 12
 
-@pytest.mark.parametrize('bad, says', [(dict(n=-1), 'whole number'), (dict(n=2, size=8), '32 to 512'), (dict(n=2, seed=-3), 'whole number'), (dict(n=2, home=2), 'home'),
+@pytest.mark.parametrize('bad, says', [(dict(n=-1), 'whole number'), (dict(n=2, size=8), '32 to 512'),
+                                       (dict(n=2, seed=-3), 'whole number'), (dict(n=2, home=2), 'home'),
                                        (dict(n=2, zebra=2), 'zebra'), (dict(n=2, zebra=[0, 1, 1]), 'zebra')])
 def test_impossible_animals(bad, says):
     with pytest.raises(ValueError, match=says): draw_animals(**bad)
@@ -69,11 +71,14 @@ def test_impossible_animals(bad, says):
 
 SMALL = dict(trainA=5, trainB=6, testA=3, testB=4, size=32, seed=2, progress=False)
 
-def contents(root): return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob('*')) if p.is_file() and p.suffix != '.part'}
+def contents(root):
+    return {str(p.relative_to(root)): p.read_bytes()
+            for p in sorted(root.rglob('*')) if p.is_file() and p.suffix != '.part'}
 
 def test_written_folders_are_the_course_layout_unpaired_and_true(tmp_path):
     root = write_horse2zebra(tmp_path/'horse2zebra', **SMALL)
-    names = {s: [p.name for p in read_folder(root, s).files] for s in ('trainA', 'testA', 'truthA', 'trainB', 'testB', 'truthB')}
+    names = {s: [p.name for p in read_folder(root, s).files]
+             for s in ('trainA', 'testA', 'truthA', 'trainB', 'testB', 'truthB')}
     assert {k: len(v) for k, v in names.items()} == dict(trainA=5, testA=3, truthA=3, trainB=6, testB=4, truthB=4)
     assert names['testA'] == names['truthA'] and names['testB'] == names['truthB']
     together = [name for s in ('trainA', 'testA', 'trainB', 'testB') for name in names[s]]
@@ -86,8 +91,10 @@ def test_written_folders_are_the_course_layout_unpaired_and_true(tmp_path):
 def test_the_same_set_is_left_alone_and_another_is_refused(tmp_path):
     root = write_horse2zebra(tmp_path/'d', **SMALL)
     before = {p: p.stat().st_mtime_ns for p in root.rglob('*')}
-    assert write_horse2zebra(tmp_path/'d', **SMALL) == root and before == {p: p.stat().st_mtime_ns for p in root.rglob('*')}
-    with pytest.raises(FileExistsError, match='another folder'): write_horse2zebra(tmp_path/'d', **{**SMALL, 'testA': 4})
+    assert write_horse2zebra(tmp_path/'d', **SMALL) == root and before == {p: p.stat().st_mtime_ns
+                                                                           for p in root.rglob('*')}
+    with pytest.raises(FileExistsError, match='another folder'):
+        write_horse2zebra(tmp_path/'d', **{**SMALL, 'testA': 4})
     for bad in (dict(trainA=0), dict(testB=1.5), dict(size=4), dict(seed=-1)):
         with pytest.raises(ValueError): write_horse2zebra(tmp_path/'e', **{**SMALL, **bad})
     assert not (tmp_path/'e').exists() and not (tmp_path/'e.partial').exists()
@@ -98,7 +105,8 @@ def test_a_killed_drawing_goes_on_and_ends_the_same(tmp_path):
     seen = tmp_path/'killed.partial'/'trainA'
     while process.poll() is None and len(list(seen.glob('*.jpg')) if seen.exists() else []) < 10: time.sleep(.005)
     process.send_signal(signal.SIGKILL); process.wait()
-    assert not (tmp_path/'killed').exists() and json.loads((tmp_path/'killed.partial'/'drawn.json').read_text())['trainA'] == 200
+    assert not (tmp_path/'killed').exists() and json.loads((tmp_path/'killed.partial'
+                                                            /'drawn.json').read_text())['trainA'] == 200
     for p in seen.glob('*.jpg'): Image.open(p).load() # none is half written
     for name in ('killed', 'whole'): write_horse2zebra(tmp_path/name, 200, 20, 3, 4, size=32, seed=1, progress=False)
     assert contents(tmp_path/'killed') == contents(tmp_path/'whole')

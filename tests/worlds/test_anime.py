@@ -156,7 +156,8 @@ def test_the_reader_reads_what_is_written(tmp_path):
     listing = read_anime(root, 'all')
     numbers = np.array([int(p.stem) for p in listing.files])
     assert listing.dropped == (~kept).sum() and listing.skipped == [] and sorted(numbers) == np.flatnonzero(kept).tolist()
-    with open(root/'truth.csv', newline='') as f: truth = {int(r['id']): (r['hair'], r['eyes']) for r in csv.DictReader(f)}
+    with open(root/'truth.csv', newline='') as f:
+        truth = {int(r['id']): (r['hair'], r['eyes']) for r in csv.DictReader(f)}
     said = {int(p.stem): (HAIR[h], EYES[e]) for p, h, e in zip(listing.files, *colours(np.asarray(listing.labels)))}
     assert {i for i in said if said[i] != truth[i]} == set(np.flatnonzero(wrong)) and wrong.any()
     images = draw_anime(150, 11, 32)[0]
@@ -196,7 +197,8 @@ from dlcv_gan.anime import write_anime
 resource.setrlimit(resource.RLIMIT_FSIZE, (800, 800)) # no file may grow past 800 bytes, as on a full disk
 write_anime(sys.argv[1], 8, size=64, progress=False)
 '''
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code, str(tmp_path/'full')], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code, str(tmp_path/'full')], capture_output=True,
+                          text=True)
     assert done.returncode and 'no space left for' in done.stderr and not (tmp_path/'full').exists()
     write_anime(tmp_path/'full', 8, size=64, progress=False) # and with room again it goes on
 

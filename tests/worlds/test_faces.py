@@ -68,9 +68,12 @@ def test_nuisances_know_nothing_of_the_attributes():
             if v.std() == 0: continue
             assert max(abs(np.corrcoef(v, y)[0, 1]) for y in labels.T) < .08, name
 
-@pytest.mark.parametrize('bad, says', [(dict(n=-1), 'whole number'), (dict(n=2, size=8), '16 to 512'), (dict(n=2, seed=-3), 'whole number'),
-                                       (dict(n=2, attributes=dict(Smilling=1)), "did you mean 'Smiling'"), (dict(n=2, attributes=dict(Black_Hair=1, Blond_Hair=1)), 'Blond_Hair'),
-                                       (dict(n=2, attributes=np.full((2, 13), 2)), 'give 0 or 1'), (dict(n=2, attributes=np.zeros((3, 13), np.uint8)), 'one row a face')])
+@pytest.mark.parametrize('bad, says', [(dict(n=-1), 'whole number'), (dict(n=2, size=8), '16 to 512'),
+                                       (dict(n=2, seed=-3), 'whole number'),
+                                       (dict(n=2, attributes=dict(Smilling=1)), "did you mean 'Smiling'"),
+                                       (dict(n=2, attributes=dict(Black_Hair=1, Blond_Hair=1)), 'Blond_Hair'),
+                                       (dict(n=2, attributes=np.full((2, 13), 2)), 'give 0 or 1'),
+                                       (dict(n=2, attributes=np.zeros((3, 13), np.uint8)), 'one row a face')])
 def test_impossible_faces(bad, says):
     with pytest.raises(ValueError, match=says): draw_faces(**bad)
 
@@ -85,17 +88,20 @@ def test_written_faces_are_the_course_layout_and_read_back(tmp_path):
     with open(root/'test.csv', newline='') as f: rows = list(csv.reader(f))
     assert rows[0] == ['image_name', *ATTRIBUTES] and rows[1][0] == '00020.png' and set(rows[1][1:]) <= {'0.0', '1.0'}
     listing = read_hw4(root, 'test')
-    assert (np.asarray(listing.labels) == labels[20:]).all() and [p.name for p in listing.files] == [f'{i:05d}.png' for i in range(20, 27)]
+    assert (np.asarray(listing.labels) == labels[20:]).all() and [p.name
+                                                                  for p in listing.files] == [f'{i:05d}.png' for i in range(20, 27)]
     assert (np.asarray(Image.open(root/'train'/'00003.png')) == images[3]).all()
     assert not (tmp_path/'hw4_data.partial').exists()
 
 def test_the_same_set_is_left_alone_and_another_is_refused(tmp_path):
     root = write_hw4(tmp_path/'d', 4, 2, size=16, progress=False)
     before = {p: p.stat().st_mtime_ns for p in root.rglob('*')}
-    assert write_hw4(tmp_path/'d', 4, 2, size=16, progress=False) == root and before == {p: p.stat().st_mtime_ns for p in root.rglob('*')}
+    assert write_hw4(tmp_path/'d', 4, 2, size=16,
+                     progress=False) == root and before == {p: p.stat().st_mtime_ns for p in root.rglob('*')}
     with pytest.raises(FileExistsError, match='another folder'): write_hw4(tmp_path/'d', 5, 2, size=16, progress=False)
     for bad in (dict(n_train=0), dict(n_test=1.5), dict(size=4), dict(seed=-1)):
-        with pytest.raises(ValueError): write_hw4(tmp_path/'e', **{**dict(n_train=2, n_test=2, size=16, progress=False), **bad})
+        with pytest.raises(ValueError):
+            write_hw4(tmp_path/'e', **{**dict(n_train=2, n_test=2, size=16, progress=False), **bad})
     assert not (tmp_path/'e').exists() and not (tmp_path/'e.partial').exists()
 
 def test_a_killed_drawing_goes_on_and_ends_the_same(tmp_path):
@@ -108,7 +114,8 @@ def test_a_killed_drawing_goes_on_and_ends_the_same(tmp_path):
     for p in seen.glob('*.png'): Image.open(p).load() # none is half written
     write_hw4(tmp_path/'killed', 600, 20, size=32, seed=1, progress=False)
     write_hw4(tmp_path/'whole', 600, 20, size=32, seed=1, progress=False)
-    assert {k: v for k, v in contents(tmp_path/'killed').items() if not k.endswith('.part')} == contents(tmp_path/'whole')
+    assert {k: v for k, v in contents(tmp_path/'killed').items()
+            if not k.endswith('.part')} == contents(tmp_path/'whole')
 
 def test_a_full_disk_is_named_and_leaves_no_target(tmp_path):
     code = '''
@@ -118,6 +125,7 @@ from dlcv_gan.faces import write_hw4
 resource.setrlimit(resource.RLIMIT_FSIZE, (800, 800)) # no file may grow past 800 bytes, as on a full disk
 write_hw4(sys.argv[1], 8, 2, size=64, progress=False)
 '''
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code, str(tmp_path/'full')], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code, str(tmp_path/'full')], capture_output=True,
+                          text=True)
     assert done.returncode and 'no space left for' in done.stderr and not (tmp_path/'full').exists()
     write_hw4(tmp_path/'full', 8, 2, size=64, progress=False) # and with room again it goes on

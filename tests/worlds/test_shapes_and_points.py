@@ -11,7 +11,8 @@ from dlcv_gan.worlds.shapes import (blank, box, capsule, circle, coverage, curve
 
 numbers = st.floats(-2, 2, width=32)
 star = [(np.sin(a) * r, np.cos(a) * r) for a, r in zip(np.arange(10) * np.pi / 5, [1, .4] * 5)]
-exact = dict(circle=lambda x, y: circle(x, y, .1, -.2, .7), capsule=lambda x, y: capsule(x, y, -.5, -.4, .6, .3, .2), box=lambda x, y: box(x, y, 0, .1, .6, .3, .1),
+exact = dict(circle=lambda x, y: circle(x, y, .1, -.2, .7), capsule=lambda x, y: capsule(x, y, -.5, -.4, .6, .3, .2),
+             box=lambda x, y: box(x, y, 0, .1, .6, .3, .1),
              polygon=lambda x, y: polygon(x, y, star), curve=lambda x, y: curve(x, y, [(-.5, 0), (0, .5), (.5, 0)], .1))
 
 @pytest.mark.parametrize('name', exact)
@@ -29,7 +30,8 @@ def test_a_distance_is_that_of_the_nearest_point_of_the_edge(name):
     ex, ey = x[:-1, :-1][edge], y[:-1, :-1][edge]
     rng = np.random.default_rng(0)
     for px, py in rng.uniform(-1.4, 1.4, (20, 2)):
-        assert abs(abs(exact[name](np.array([[[px]]]), np.array([[[py]]])).item()) - np.hypot(ex - px, ey - py).min()) < .008
+        assert abs(abs(exact[name](np.array([[[px]]]),
+                                   np.array([[[py]]])).item()) - np.hypot(ex - px, ey - py).min()) < .008
 
 @given(st.floats(.2, .9), st.floats(.2, .9), numbers, numbers)
 def test_an_ellipse_has_the_right_sign_everywhere(rx, ry, x, y):
@@ -59,7 +61,8 @@ def test_ramps_rise_and_stay_in_range(t):
 
 @given(st.floats(-3, 3), st.floats(.3, 3), numbers, numbers)
 def test_a_pose_turns_scales_and_moves(angle, scale, dx, dy):
-    x, y = pose(np.array([[[dx + scale * np.cos(angle)]]]), np.array([[[dy + scale * np.sin(angle)]]]), angle, scale, dx, dy)
+    x, y = pose(np.array([[[dx + scale * np.cos(angle)]]]), np.array([[[dy + scale * np.sin(angle)]]]), angle, scale,
+                dx, dy)
     assert x.item() == pytest.approx(1, abs=1e-3) and y.item() == pytest.approx(0, abs=1e-3) # the thing's own (1, 0)
 
 def test_one_call_draws_many_pictures_as_each_alone():
@@ -68,7 +71,8 @@ def test_one_call_draws_many_pictures_as_each_alone():
     for one, radius in zip(together, r): np.testing.assert_array_equal(one, circle(x, y, 0., 0., radius)[0])
 
 def test_paint_shade_and_bytes():
-    canvas, full, none = blank(2, 4, colour=(1., 0., 0.)), np.ones((2, 4, 4), np.float32), np.zeros((2, 4, 4), np.float32)
+    canvas, full, none = blank(2, 4, colour=(1., 0., 0.)), np.ones((2, 4, 4),
+                                                                   np.float32), np.zeros((2, 4, 4), np.float32)
     assert (paint(canvas.copy(), none, (0., 1., 0.)) == canvas).all()
     assert np.allclose(paint(canvas.copy(), full, (0., 1., 0.))[0, :, 0, 0], [0, 1, 0])
     assert np.allclose(shade(canvas.copy(), full, .5)[0, 0], .5)
@@ -78,7 +82,8 @@ def test_paint_shade_and_bytes():
     assert glow(*pixel_grid(9))[0, 4, 4] == 1 and glow(np.array([[[1.]]]), np.array([[[0.]]])) == 0
     with pytest.raises(ValueError, match='no pixel'): pixel_grid(0)
 
-@pytest.mark.parametrize('world, kw, k', [(ring, dict(modes=8), 8), (ring, dict(modes=5, radius=1.), 5), (grid, dict(side=5), 25), (grid, dict(side=3, spacing=1.), 9)])
+@pytest.mark.parametrize('world, kw, k', [(ring, dict(modes=8), 8), (ring, dict(modes=5, radius=1.), 5),
+                                          (grid, dict(side=5), 25), (grid, dict(side=3, spacing=1.), 9)])
 def test_toy_worlds_know_their_modes(world, kw, k):
     centres = mode_centres(world, **kw)
     points, mode = world(3000, std=.03, seed=1, **kw)
@@ -89,6 +94,7 @@ def test_toy_worlds_know_their_modes(world, kw, k):
     assert abs((points - centres[mode]).std() - .03) < .002
     kept = points[mode < 2]
     assert modes_covered(kept, centres, .03)[0] == 2
-    assert modes_covered(np.full((5, 2), np.nan), centres, .03) == (0, 0.) and modes_covered(np.empty((0, 2)), centres, .03) == (0, 0.)
+    assert modes_covered(np.full((5, 2), np.nan), centres, .03) == (0,
+                                                                    0.) and modes_covered(np.empty((0, 2)), centres, .03) == (0, 0.)
     with pytest.raises(ValueError, match='shape'): modes_covered(np.zeros((3, 3)), centres, .03)
     with pytest.raises(ValueError): world(-1)

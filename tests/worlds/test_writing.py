@@ -14,9 +14,11 @@ def test_a_picture_s_numbers_do_not_depend_on_its_company(n, k, seed, start):
     if n > 1: assert len(np.unique(rows, axis=0)) == n
 
 
-@pytest.mark.parametrize('bad', [dict(n=-1), dict(n=1.5), dict(n=True), dict(seed=-1), dict(start='x'), dict(seed=2**63)])
+@pytest.mark.parametrize('bad', [dict(n=-1), dict(n=1.5), dict(n=True), dict(seed=-1), dict(start='x'),
+                                 dict(seed=2**63)])
 def test_wrong_numbers_are_named(bad):
-    with pytest.raises(ValueError, match=f"{next(iter(bad))} is .*whole number"): picture_numbers(**{**dict(n=1, k=2), **bad})
+    with pytest.raises(ValueError, match=f"{next(iter(bad))} is .*whole number"):
+        picture_numbers(**{**dict(n=1, k=2), **bad})
 
 
 def test_every_job_is_done_and_an_error_is_raised():
@@ -47,4 +49,5 @@ def test_a_set_appears_only_when_it_is_whole(tmp_path):
     with pytest.raises(KeyboardInterrupt): write_set(tmp_path/'set', **asked)
     assert not (tmp_path/'set').exists() and (tmp_path/'set.partial'/'a').exists()
     assert write_set(tmp_path/'set', **asked) == tmp_path/'set' and not (tmp_path/'set.partial').exists()
-    with pytest.raises(FileExistsError, match='another folder'): write_set(tmp_path/'set', **{**asked, 'settings': dict(n=2)})
+    with pytest.raises(FileExistsError, match='another folder'):
+        write_set(tmp_path/'set', **{**asked, 'settings': dict(n=2)})
