@@ -6,11 +6,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 NB ?=
 
-.PHONY: demo test lab docs gpu clean notebooks export readme bench demos
+.PHONY: demo test test-all lab docs gpu clean notebooks export readme bench demos
 
-.venv/.ready: settings.ini setup.py
+.venv/.base: settings.ini setup.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q -e .
+	touch $@
+
+.venv/.ready: .venv/.base
 	$(BIN)/python -m pip install -q -e '.[dev]'
 	touch $@
 
@@ -18,11 +22,14 @@ NB ?=
 	$(BIN)/python -m pip install -q -e '.[lab]'
 	touch $@
 
-demo: .venv/.ready          ## draw faces, train the VAE and the GAN of course A, write demo/index.html
+demo: .venv/.base           ## draw faces, train the VAE and the GAN of course A, write demo/index.html
 	dlcv_gan hw4 demo
 
-test: .venv/.ready          ## notebooks in step, nbdev_test, pytest, the built site, the wheel beside the newest fastai
+test: .venv/.ready          ## before a commit: lint, notebooks in step, the laws, the notebooks that changed
 	bash tests/run
+
+test-all: .venv/.ready      ## what CI runs: the same, every notebook, the built site in a browser, the wheel
+	bash tests/run all
 
 lab: .venv/.lab             ## the notebooks in JupyterLab
 	jupyter lab nbs
@@ -43,7 +50,7 @@ demos: .venv/.ready         ## draw, train and export the models that the site's
 export: .venv/.ready        ## nbs/ -> dlcv_gan/
 	nbdev_export
 
-notebooks: .venv/.ready     ## execute in order at laptop scale and stamp (NB="10_vae 11_gan" for some)
+notebooks: .venv/.ready     ## execute in order at laptop scale and stamp (NB="vae gan" for some)
 	$(BIN)/python tools/notebooks.py run $(NB)
 
 readme: .venv/.ready        ## nbs/index.ipynb -> README.md

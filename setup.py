@@ -14,9 +14,11 @@ setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],
     long_description=Path('README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     license='Apache-2.0', author=cfg['author'], url=cfg['git_url'],
-    classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Education', 'Programming Language :: Python :: 3'],
+    classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Education',
+                 'Programming Language :: Python :: 3'],
     packages=find_packages(include=[cfg['lib_path'], cfg['lib_path'] + '.*']), include_package_data=True,
     install_requires=shlex.split(cfg['requirements']), extras_require=extras,
     python_requires='>=' + cfg['min_python'], zip_safe=False,
-    entry_points={'console_scripts': shlex.split(cfg['console_scripts']), 'nbdev': [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},
+    entry_points={'console_scripts': shlex.split(cfg['console_scripts']),
+                  'nbdev': [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},
 )

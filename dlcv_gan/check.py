@@ -44,15 +44,15 @@ def verdict(name: str, # of the exercise, such as 'wgan.2'
     "Hold an answer against the laws of its exercise; the random state stays as it was."
     if name not in laws:
         near = difflib.get_close_matches(str(name), laws, 3, .4) or sorted(laws)
-        raise ValueError(f"no exercise called {name!r} can be checked; the nearest {'are' if len(near) > 1 else 'is'} "
-                         f"{', '.join(near)}")
+        raise ValueError(f"no exercise called {name!r} can be checked; "
+                         f"the nearest {'are' if len(near) > 1 else 'is'} {', '.join(near)}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try: return next((Verdict(False, hint) for holds, hint in laws[name](answer) if not holds), Verdict(True, ''))
         except _Unfit as e: return Verdict(False, f'{e}; the exercise asks for {laws[name].__doc__}')
         except Exception as e: # whatever the student's code may raise
-            return Verdict(False, f'your answer ended in {type(e).__name__}: {e}; the exercise asks for '
-                                  f'{laws[name].__doc__}')
+            return Verdict(False, f'your answer ended in {type(e).__name__}: {e}; '
+                                  f'the exercise asks for {laws[name].__doc__}')
 
 
 def check(name: str, # of the exercise, such as 'wgan.2'
@@ -96,36 +96,36 @@ def _vae_1(kl_weight):
     k = _number(kl_weight)
     yield not _near(k, .25*64*64), 'a picture has more numbers than pixels: count the colours'
     yield not _near(k, 3*64*64), 'so it would be if the weight before had been 1; it was 1/4'
-    yield _near(k, .25*3*64*64), ('a factor in front of the whole loss changes nothing: multiply by what makes a sum '
-                                  'of the '
-                                  'mean again, and see what then stands before the KL term')
+    yield _near(k, .25*3*64*64), ('a factor in front of the whole loss changes nothing: multiply by what '
+                                  'makes a sum of the mean again, and see what then stands before the KL term')
 
 
 @law('vae.2')
 def _vae_2(least):
     "`least(x)`, a function of pictures in [-1,1] that returns a mean squared error"
     x = torch.rand(4, 3, 8, 8)*2 - 1
-    yield _near(_function(least)(torch.ones(2, 3, 4, 4)), 0.), 'a sigmoid comes as near to white (1) as one likes'
+    white, black = torch.ones(2, 3, 4, 4), -torch.ones(2, 3, 4, 4)
+    error = (x.clamp(0, 1) - x).square().mean()
+    yield _near(_function(least)(white), 0.), 'a sigmoid comes as near to white (1) as one likes'
     yield _near(least(x.abs()), 0.), 'from 0 to 1 a sigmoid reaches everything'
-    yield _near(least(-torch.ones(2, 3, 4, 4)),
-                1.), 'how far from black (-1) is the nearest value that a sigmoid has, and what is its square?'
-    yield _near(least(x),
-                (x.clamp(0,
-                         1) - x).square().mean()), 'take the nearest reachable value for each pixel, and the mean over all pixels'
+    yield (_near(least(black), 1.),
+           'how far from black (-1) is the nearest value that a sigmoid has, and what is its square?')
+    yield _near(least(x), error), 'take the nearest reachable value for each pixel, and the mean over all pixels'
 
 
 @law('vae.3')
 def _vae_3(extra):
-    "`extra(W, std)`, a function of a matrix (numbers a picture, nz) and the codes' standard deviations (nz,) that returns a number"
+    """`extra(W, std)`, a function of a matrix (numbers a picture, nz) and the codes' standard deviations (nz,) \
+that returns a number"""
     W, std = torch.randn(12, 4).double(), torch.rand(4).double() + .5
-    yield _near(_function(extra)(W, 0*std), 0.), 'without noise the sampled code is the mean, and nothing is added'
-    yield _near(extra(W, 2*std), 4*torch.as_tensor(extra(W,
-                                                         std)).double()), 'twice the noise, four times the squared error'
     one = torch.tensor([0., 1., 0., 0.]).double()
-    yield _near(extra(W, one),
-                W[:, 1].square().sum()), 'let only one coordinate be noisy: the picture moves along one column of W; square, sum over the picture'
-    yield _near(extra(W, std),
-                (W*std).square().sum()), 'noises of different coordinates are independent: their squares add up'
+    yield _near(_function(extra)(W, 0*std), 0.), 'without noise the sampled code is the mean, and nothing is added'
+    once, twice = (torch.as_tensor(extra(W, k*std)).double() for k in (1, 2))
+    yield _near(twice, 4*once), 'twice the noise, four times the squared error'
+    yield (_near(extra(W, one), W[:, 1].square().sum()),
+           'let only one coordinate be noisy: the picture moves along one column of W; square, sum over the picture')
+    yield (_near(extra(W, std), (W*std).square().sum()),
+           'noises of different coordinates are independent: their squares add up')
 
 # %% ../nbs/library/check.ipynb #22da7023
 @law('gan.1')
@@ -149,17 +149,17 @@ def _gan_2(panel):
 def _gan_3(shift):
     "a number: what is added to all of D's scores"
     c = _number(shift)
+    loss = F.softplus(torch.tensor(-c))
     yield c > 0, 'G wants high scores: which way must they move for its loss to fall?'
-    yield _near(F.softplus(torch.tensor(-c)), .01,
-                2e-4), f'with this the loss is {F.softplus(torch.tensor(-c)):.4f}; solve log(1 + exp(-c)) = 0.01 for c'
+    yield _near(loss, .01, 2e-4), f'with this the loss is {loss:.4f}; solve log(1 + exp(-c)) = 0.01 for c'
 
 
 @law('acgan.1')
 def _acgan_1(column):
     "a word: a column of the table"
     w = _word(column)
-    yield w in ('accuracy', 'found if asked', 'found if not',
-                'asked'), 'it is a column of the table that says how well the game obeys'
+    yield (w in ('accuracy', 'found if asked', 'found if not', 'asked'),
+           'it is a column of the table that says how well the game obeys')
     yield w != 'asked', 'that is what was asked for, and you choose it yourself'
     yield w == 'accuracy', 'that is one half of it; name the column that is made of both halves'
 
@@ -168,62 +168,61 @@ def _acgan_1(column):
 def _acgan_2(attributes):
     "`attributes(player, real_guess, fake_guess, y)`, a function that returns a scalar"
     real, fake, y = torch.randn(6, 3), torch.randn(6, 3), (torch.rand(6, 3) > .5).float()
-    d, g = (lambda r, f, p=p: torch.as_tensor(_function(attributes)(p, r, f, y)).float()
-            for p in ('discriminator', 'generator'))
-    yield _near(d(real, fake),
-                d(real, fake + 1)), "the discriminator's term must not change with its guesses about fakes"
-    yield not _near(d(real, fake),
-                    d(real + 1, fake)), "the discriminator's term must follow its guesses about real pictures"
-    yield _near(g(real, fake),
-                g(real + 1, fake)), "the generator has no part in real pictures: its term must not change with them"
+    def term(player): return lambda r, f: torch.as_tensor(_function(attributes)(player, r, f, y)).float()
+    d, g = term('discriminator'), term('generator')
+    yield (_near(d(real, fake), d(real, fake + 1)),
+           "the discriminator's term must not change with its guesses about fakes")
+    yield (not _near(d(real, fake), d(real + 1, fake)),
+           "the discriminator's term must follow its guesses about real pictures")
+    yield (_near(g(real, fake), g(real + 1, fake)),
+           "the generator has no part in real pictures: its term must not change with them")
     yield not _near(g(real, fake), g(real, fake + 1)), "the generator's term must follow the guesses about fakes"
-    expected = F.binary_cross_entropy_with_logits(real, y)
-    yield not _near(d(real, fake),
-                    expected), 'summed over the attributes, not averaged: three questions weigh three times as much as one'
-    yield _near(d(real, fake), 3
-                *expected), 'a cross-entropy of raw scores and zeros and ones, summed over attributes, mean over the batch'
-    yield _near(g(real, fake), 3*F.binary_cross_entropy_with_logits(fake,
-                                                                    y)), 'the same for the generator, on its fakes'
+    on_real, on_fake = (F.binary_cross_entropy_with_logits(guess, y) for guess in (real, fake))
+    yield (not _near(d(real, fake), on_real),
+           'summed over the attributes, not averaged: three questions weigh three times as much as one')
+    yield (_near(d(real, fake), 3*on_real),
+           'a cross-entropy of raw scores and zeros and ones, summed over attributes, mean over the batch')
+    yield _near(g(real, fake), 3*on_fake), 'the same for the generator, on its fakes'
 
 # %% ../nbs/library/check.ipynb #99a2ab28
 @law('wgan.1')
 def _wgan_1(factor):
     "a number: the new step of Adam divided by the old one"
     f = _number(factor)
-    yield not (_near(f, 1/300)
-               or _near(f,
-                        300.)), "so it would be for plain gradient descent; write down Adam's step: first moment over root of the second"
+    yield (not (_near(f, 1/300) or _near(f, 300.)),
+           "so it would be for plain gradient descent; write down Adam's step: first moment over root of the second")
     yield _near(f, 1.), 'both moments shrink; by how much does their quotient change?'
 
 
 @law('wgan.2')
 def _wgan_2(coupled):
     "`coupled(critic, x)`, a function of a critic and pictures (n, 3, 32, 32) that returns a number"
-    x, normed, free = torch.randn(6, 3, 32, 32), DCGANDiscriminator(32, 4,
-                                                                    norm=nn.BatchNorm2d), DCGANDiscriminator(32, 4, norm=None)
-    nets = [net.train() for net in (normed, free)]
+    x = torch.randn(6, 3, 32, 32)
+    normed = DCGANDiscriminator(32, 4, norm=nn.BatchNorm2d).train()
+    free = DCGANDiscriminator(32, 4, norm=None).train()
     start = [v.clone() for v in normed.parameters()]
-    with_norm, without = (abs(float(_function(coupled)(net, x.clone()))) for net in nets)
-    yield without < 1e-4, 'without BatchNorm a score depends on its own picture alone, and the number must be 0; compare the same picture with itself'
-    yield with_norm > 1e-4, 'with BatchNorm (in training mode) the number must not be 0: leave one picture, exchange the others of its batch, and see what its score does'
-    yield all(torch.equal(a, b) for a, b in zip(start,
-                                                normed.parameters())), "look at the critic, do not change its weights"
+    with_norm, without = (abs(float(_function(coupled)(net, x.clone()))) for net in (normed, free))
+    yield without < 1e-4, ('without BatchNorm a score depends on its own picture alone, and the number must be 0; '
+                           'compare the same picture with itself')
+    yield with_norm > 1e-4, ('with BatchNorm (in training mode) the number must not be 0: leave one picture, '
+                             'exchange the others of its batch, and see what its score does')
+    yield (all(torch.equal(a, b) for a, b in zip(start, normed.parameters())),
+           'look at the critic, do not change its weights')
 
 
 @law('wgan.3')
 def _wgan_3(distance):
     "`distance(real, fake)`, a function of two batches of n numbers each that returns a number"
     a, b = torch.randn(40).double(), torch.randn(40).double()
-    W = lambda x, y: torch.as_tensor(_function(distance)(x, y)).double()
+    def W(x, y): return torch.as_tensor(_function(distance)(x, y)).double()
     yield _near(W(a, a), 0.), 'from a batch to itself nothing has to be carried'
-    yield _near(W(a, a[torch.randperm(40)]), 0.), 'a batch is a heap: the order of its numbers must not matter'
-    yield _near(W(a, a + 3), 3.) and _near(W(a, a - 3),
-                                           3.), 'everything carried by 3, one way or the other, costs 3 (a mean over the batch)'
+    yield _near(W(a, a[torch.randperm(40)]), 0.), 'a batch is a set: the order of its numbers must not matter'
+    yield (_near(W(a, a + 3), 3.) and _near(W(a, a - 3), 3.),
+           'everything carried by 3, one way or the other, costs 3 (a mean over the batch)')
     yield _near(W(a, b), W(b, a)), 'the way back is as long'
     yield _near(W(2*a, 2*b), 2*W(a, b)), 'twice as far, twice as much: a distance, not its square'
-    yield _near(W(a, b),
-                (a.sort().values
-                 - b.sort().values).abs().mean()), 'on a line nobody gains by crossing: who should go to whom?'
+    yield (_near(W(a, b), (a.sort().values - b.sort().values).abs().mean()),
+           'on a line nothing is gained by crossing: which number should go to which?')
 
 # %% ../nbs/library/check.ipynb #518ca40e
 @law('tags.1')
@@ -246,8 +245,8 @@ def _tags_2(weight):
 def _tags_4(highest):
     "a number: a share, from 0 to 1"
     s = _number(highest)
-    yield not _near(s,
-                    .98), 'a row has two tags, and the accuracy of hair is one number, that of eyes another; which of them does a lie touch?'
+    yield not _near(s, .98), ('a row has two tags, and the accuracy of hair is one number, that of eyes another; '
+                              'which of them does a lie touch?')
     yield .985 <= s <= .995, 'in how many rows is the colour of the hair wrong, if 2 % of the rows hold one wrong tag?'
 
 
@@ -255,7 +254,8 @@ def _tags_4(highest):
 def _cyclegan_1(column):
     "a word: a column of the tables"
     w = _word(column)
-    yield not w.startswith('on'), 'that is where a translator should change something; which column says what it changes where it should not?'
+    yield not w.startswith('on'), ('that is where a translator should change something; '
+                                   'which column says what it changes where it should not?')
     yield w in ('beside', 'shifted'), 'the tables tell two things apart: changes on the animal, and ...'
 
 
@@ -272,22 +272,24 @@ def _cyclegan_2(term):
 def _cyclegan_3(nearness):
     "`nearness(a, translated)`, a function of two batches of points (n, 2) that returns a scalar"
     a, step = torch.randn(8, 2), torch.randn(8, 2)
-    near = lambda to: torch.as_tensor(_function(nearness)(a, to)).float()
+    def near(to): return torch.as_tensor(_function(nearness)(a, to)).float()
     yield near(a).numel() == 1, 'a loss term is one number for the whole batch'
     yield abs(near(a)) < 1e-3, 'who stays where he is pays nothing'
     yield near(a + .1*step) < near(a + step) < near(a + 3*step), 'the farther a dot is carried, the more it must cost'
     yield _near(near(a + step), near(a - step)), 'only how far counts, not in which direction'
     to = (a + step).requires_grad_(True)
     out = _function(nearness)(a, to)
-    yield isinstance(out, Tensor) and out.requires_grad and torch.autograd.grad(out.sum(),
-                                                                                to)[0].abs().sum() > 0, 'the generator learns through the gradient: return a tensor that has one'
-    yield _near(_function(nearness)(a.repeat(2, 1), (a + step).repeat(2, 1)).detach(),
-                near(a + step)), 'the same batch twice must cost the same: a mean, not a sum'
+    has_gradient = isinstance(out, Tensor) and out.requires_grad
+    yield (has_gradient and torch.autograd.grad(out.sum(), to)[0].abs().sum() > 0,
+           'the generator learns through the gradient: return a tensor that has one')
+    twice = _function(nearness)(a.repeat(2, 1), (a + step).repeat(2, 1)).detach()
+    yield _near(twice, near(a + step)), 'the same batch twice must cost the same: a mean, not a sum'
 
 
 @law('cyclegan.4')
 def _cyclegan_4(errors):
-    "four numbers: absolute error of the grey coat, of the shifted stripes; squared error of the grey coat, of the shifted stripes"
+    """four numbers: absolute error of the grey coat, of the shifted stripes; \
+squared error of the grey coat, of the shifted stripes"""
     grey, stripes, grey_squared, stripes_squared = _numbers(errors, 4)
     yield _near(grey, 1.) and _near(grey_squared, 1.), 'grey is 0; how far from -1 and from +1?'
     yield _near(stripes, 1.), 'half of the pixels are right; how wrong are the others, with black for white?'
@@ -305,8 +307,8 @@ def _iclevr_2(measure):
     "a word: a function of `dlcv_gan.metrics`"
     w = _word(measure)
     yield w not in ('accuracy', 'top k accuracy'), 'the accuracy asks what is there, not where'
-    yield w in ('diversity',
-                'variety'), 'draw one condition many times: which function of `dlcv_gan.metrics` says how much the pictures differ?'
+    yield w in ('diversity', 'variety'), ('draw one condition many times: '
+                                          'which function of `dlcv_gan.metrics` says how much the pictures differ?')
 
 # %% ../nbs/library/check.ipynb #13ae9d91
 @law('flow.1')
@@ -318,31 +320,33 @@ def _flow_1(diversity):
 @law('flow.2')
 def _flow_2(bits):
     "`bits(width)`, a function of a spike's width in grey values, from 0 to 1, that returns bits"
-    b = lambda width: float(_function(bits)(width))
-    yield _near(b(1.),
-                8.), 'spikes as wide as the bins: a uniform density, and a grey value costs what it costs who knows nothing, 8 bits'
+    def b(width): return float(_function(bits)(width))
+    yield _near(b(1.), 8.), ('spikes as wide as the bins: a uniform density, '
+                             'and a grey value costs what it costs who knows nothing, 8 bits')
     yield _near(b(.5), 7.), 'half as wide is twice as high: how many bits is a factor of 2?'
-    yield _near(b(1/256), 0.) and _near(b(2**-20),
-                                        -12.), 'nothing holds it at 0: the density of a thin spike is larger than 1, and its logarithm has the other sign'
+    yield (_near(b(1/256), 0.) and _near(b(2**-20), -12.),
+           'nothing holds it at 0: the density of a thin spike is larger than 1, and its logarithm has the other sign')
 
 
 @law('tips.1')
 def _tips_1(reaches):
     "`reaches(low, high, output)`, a function of two numbers and an activation that returns True or False"
-    sure = lambda *a: bool(_function(reaches)(*a))
-    yield sure(-1., 1., nn.Tanh()) and sure(0., 1.,
-                                            nn.Sigmoid()), 'the two pairs that fit: a tanh for [-1, 1], a sigmoid for [0, 1] (what is reached only in the limit counts as reached)'
+    def sure(*a): return bool(_function(reaches)(*a))
+    yield (sure(-1., 1., nn.Tanh()) and sure(0., 1., nn.Sigmoid()),
+           'the two pairs that fit: a tanh for [-1, 1], a sigmoid for [0, 1] '
+           '(what is reached only in the limit counts as reached)')
     yield not sure(-1., 1., nn.Sigmoid()), 'a sigmoid has no negative values'
     yield sure(0., 1., nn.Tanh()), 'a tanh reaches all of [0, 1], and more'
-    yield not sure(-2., 2., nn.Tanh()) and sure(-2., 2.,
-                                                nn.Identity()), 'a tanh stops at -1 and at 1, a linear output nowhere'
-    yield sure(0., 5., nn.ReLU()) and not sure(-1., 5.,
-                                               nn.ReLU()), 'it must work for any activation: ask the activation itself for its ends'
+    yield (not sure(-2., 2., nn.Tanh()) and sure(-2., 2., nn.Identity()),
+           'a tanh stops at -1 and at 1, a linear output nowhere')
+    yield (sure(0., 5., nn.ReLU()) and not sure(-1., 5., nn.ReLU()),
+           'it must work for any activation: ask the activation itself for its ends')
 
 
 @law('tips.3')
 def _tips_3(advice):
-    "`advice(s)`, a function of scores (n,) that returns two tensors (n,): how long the gradient is for `minimax`, and for `non_saturating`"
+    """`advice(s)`, a function of scores (n,) that returns two tensors (n,): \
+how long the gradient is for `minimax`, and for `non_saturating`"""
     s = torch.linspace(-6, 6, 25, requires_grad=True)
     slopes = [torch.autograd.grad(o.generator(s)*len(s), s)[0].abs() for o in (minimax, non_saturating)]
     try: plain, modified = _function(advice)(s.detach().clone())
@@ -364,10 +368,10 @@ def _tips_4(smoothed):
     yield best < 7.9, "for real pictures D's loss still falls for ever: with a target of 0.9 there is a best score"
     yield abs(best - math.log(9)) < .02, f"D's best score for a real picture is {best:.2f}; its sigmoid should be 0.9"
     yield fake.argmin() == 0, 'for fakes the target stays 0: the lower the score the better'
-    yield _near(real - fake.flip(0), real[800] - fake[800] + .1*s,
-                5e-3), 'a cross-entropy with target 0.9 for real pictures, plus one with target 0 for fakes'
-    yield _near(smoothed.generator(s),
-                non_saturating.generator(s)), "only D's targets are smoothed; G plays on as before (non-saturating)"
+    yield (_near(real - fake.flip(0), real[800] - fake[800] + .1*s, 5e-3),
+           'a cross-entropy with target 0.9 for real pictures, plus one with target 0 for fakes')
+    yield (_near(smoothed.generator(s), non_saturating.generator(s)),
+           "only D's targets are smoothed; G plays on as before (non-saturating)")
 
 
 @law('tips.5')
@@ -375,5 +379,5 @@ def _tips_5(expected):
     "a number: how many of twenty tips"
     n = _number(expected)
     yield not _near(n, 1.), 'that is what a test at 5 % would let through; the range of three seeds is no such test'
-    yield abs(n
-              - 10) <= .5, 'four runs of one recipe in a row by their values: in how many of the four places does the fourth fall outside the other three?'
+    yield abs(n - 10) <= .5, ('four runs of one recipe in a row by their values: '
+                              'in how many of the four places does the fourth fall outside the other three?')

@@ -9,12 +9,12 @@ __all__ = ['Comparison', 'compare', 'Diagnosis', 'diagnose', 'CollapseWatch']
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 import numpy as np
 import pandas as pd
+import torch
 from fastai.callback.core import Callback
 
-from .metrics import pixel_distances, floats_of, nearest_distances, diversity, duplicates, sharpness
+from .metrics import diversity, duplicates, floats_of, nearest_distances, pixel_distances, sharpness
 
 # %% ../nbs/library/diagnosis.ipynb #7347ea65
 class Comparison(NamedTuple):
@@ -23,15 +23,14 @@ class Comparison(NamedTuple):
     real_diversity: float # of the real pictures
     sharpness: float # median over the samples
     real_sharpness: float # median over the real pictures
-    # share of samples with another one nearer than a quarter of what is usual between nearest real pictures
-    duplicates: float
+    duplicates: float # share of samples with another nearer than a quarter of the usual between nearest real pictures
     distance: float # 0 for equal distributions, 1 for sets that share nothing; NaN where samples are not finite
 
 
 def compare(samples, # floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c)
             real, # as many real pictures
            ) -> Comparison:
-    "Diversity, sharpness, doubles and the energy coefficient ([Székely & Rizzo 2013](https://doi.org/10.1016/j.jspi.2013.03.018)) of samples beside real pictures."
+    "Diversity, sharpness, doubles and the energy coefficient of samples beside real pictures."
     n = min(len(samples), len(real))
     if n < 2: raise ValueError(f'{len(samples)} samples and {len(real)} real pictures: give at least 2 of each')
     samples, real = floats_of(samples[:n]), floats_of(real[:n])
@@ -54,7 +53,7 @@ def _totals(history: pd.DataFrame, player: str, terms: list) -> pd.Series: # a p
 
 
 def _bad_number(rows: pd.DataFrame) -> str | None: # the term's column, where one is NaN or infinite
-    "A term that was there on every earlier move and is not finite now; one that is computed only now and then is no fault."
+    "A term that was there on every earlier move and is not finite now; one computed only now and then is no fault."
     if np.isinf(rows.to_numpy(float)).any(): return rows.columns[np.isinf(rows.to_numpy(float)).any(0)][0]
     if rows.isna().all(axis=1).any(): return rows.columns[0]
     for c in rows:
@@ -64,8 +63,7 @@ def _bad_number(rows: pd.DataFrame) -> str | None: # the term's column, where on
 
 
 def diagnose(history: pd.DataFrame, # a learner's history: one row a move
-             # samples beside real pictures, oldest first, the last one of now; none: losses alone are judged
-             looks: list[Comparison] | tuple = (),
+             looks: list[Comparison] | tuple = (), # samples beside real ones, oldest first; none: losses alone count
              window: int = 100, # moves of a player that count as 'now'
              patience: int = 300, # moves a generator (or a VAE) has before its samples are held against it
              kl_weight: float = 1., # weight of a column '<player>.kl', which holds the weighted term
@@ -74,16 +72,15 @@ def diagnose(history: pd.DataFrame, # a learner's history: one row a move
     if not len(history): return []
     found, now, terms = [], int(history['round'].iloc[-1]), history.attrs.get('terms', history.columns)
     def say(kind, message): found.append(Diagnosis(now, kind, message))
-    columns = {p: [c for c in terms if c.startswith(f'{p}.') and c in history
-                   and not c.endswith(('_score', '.rank', '.moved'))]
-               for p in history['player'].unique()}
+    losses = [c for c in terms if c in history and not c.endswith(('_score', '.rank', '.moved'))]
+    columns = {p: [c for c in losses if c.startswith(f'{p}.')] for p in history['player'].unique()}
     columns = {p: cs for p, cs in columns.items() if cs}
 
     for player, names in columns.items():
         bad = _bad_number(history.loc[history['player'] == player, names])
         if bad:
-            say('not finite', f'the loss {bad} became NaN or infinite. Go back to the last checkpoint and lower the '
-                              'learning rate, or clip gradients.')
+            say('not finite', f'the loss {bad} became NaN or infinite. '
+                              'Go back to the last checkpoint and lower the learning rate, or clip gradients.')
             continue
         size = _totals(history, player, names).abs().dropna()
         recent, before = size.tail(20), size.iloc[:-20].tail(1000)
@@ -96,8 +93,8 @@ def diagnose(history: pd.DataFrame, # a learner's history: one row a move
     look = looks[-1] if looks else None
     if look and not np.isfinite(look.distance):
         if not any(d.kind == 'not finite' for d in found):
-            say('not finite', 'the samples hold NaN or infinite pixels. Go back to the last checkpoint and lower the '
-                              'learning rate.')
+            say('not finite', 'the samples hold NaN or infinite pixels. '
+                              'Go back to the last checkpoint and lower the learning rate.')
         look = None
     collapsed = _posterior_collapse(history, window, patience, kl_weight)
     if collapsed: say('posterior collapse', collapsed)
@@ -107,34 +104,32 @@ def diagnose(history: pd.DataFrame, # a learner's history: one row a move
 
     ranks = history['discriminator.rank'].dropna().tail(window) if 'discriminator.rank' in history else []
     if len(ranks) == window:
-        loss = history.loc[ranks.index, columns.get('discriminator', [])[:1]].iloc[:,
-                                                                                   0].median() if columns.get('discriminator') else float('nan')
+        first = columns.get('discriminator', [])[:1]
+        loss = history.loc[ranks.index, first[0]].median() if first else float('nan')
         # a critic that is clipped or penalised is meant to separate, and its Wasserstein loss falls below 0: only bad
         # samples speak against it
         settled = 0 <= loss < .1 and 'discriminator.penalty' not in history
         if ranks.mean() > .99 and settled and (poor or look is None):
             say('D too strong', f'the discriminator has ranked {ranks.mean():.0%} of pairs rightly for {window} moves '
-                                f'and its loss is down to {loss:.2g}, '
-                                'so the generator hears next to nothing that it can use. Give D fewer steps or a '
-                                'lower learning rate, use a non-saturating '
+                                f'and its loss is down to {loss:.2g}, so the generator hears next to nothing that it '
+                                'can use. Give D fewer steps or a lower learning rate, use a non-saturating '
                                 'or hinge objective, or bound D with a gradient penalty or spectral norm.')
         elif ranks.mean() > .99 and ripe and poor:
             say('D too strong', f'the discriminator ranks {ranks.mean():.0%} of pairs rightly and the samples are '
-                                'still unlike the data. '
-                                'Give the generator more steps or a higher learning rate, or bound D more tightly '
-                                '(penalty, clipping, spectral norm).')
+                                'still unlike the data. Give the generator more steps or a higher learning rate, '
+                                'or bound D more tightly (penalty, clipping, spectral norm).')
         elif .4 < ranks.mean() < .6 and ripe and poor:
-            say('D dead', f'the discriminator guesses (it ranks {ranks.mean():.0%} of pairs rightly) although the '
-                          'samples are unlike the data. '
-                          'Give D more steps or a higher learning rate, check that gradients reach it (clipping too '
-                          'tight, dead ReLUs), or start again.')
+            say('D dead', f'the discriminator guesses (it ranks {ranks.mean():.0%} of pairs rightly) '
+                          'although the samples are unlike the data. Give D more steps or a higher learning rate, '
+                          'check that gradients reach it (clipping too tight, dead ReLUs), or start again.')
     if look and not collapsed and _mode_collapse(looks, ripe):
-        say('mode collapse', f'the samples repeat themselves: their diversity is {look.diversity:.3g} where real '
-                             f'pictures have {look.real_diversity:.3g}, '
-                             f'and {look.duplicates:.0%} of them have a near-double. ' +
-                             ('Go back to a checkpoint before it, then lower the learning rate, or add a gradient '
-                              'penalty or spectral norm.' if len(ranks)
-                              else 'Lower the weight of the prior, or give the latent more numbers.'))
+        if len(ranks):
+            cure = ('Go back to a checkpoint before it, then lower the learning rate, '
+                    'or add a gradient penalty or spectral norm.')
+        else: cure = 'Lower the weight of the prior, or give the latent more numbers.'
+        say('mode collapse', f'the samples repeat themselves: their diversity is {look.diversity:.3g} '
+                             f'where real pictures have {look.real_diversity:.3g}, '
+                             f'and {look.duplicates:.0%} of them have a near-double. {cure}')
     return found
 
 
@@ -145,16 +140,15 @@ def _posterior_collapse(history: pd.DataFrame, window: int, patience: int, kl_we
         nats = values.tail(window).median() / kl_weight
         if steps >= patience and len(values) >= window and nats < .1:
             return (f'the KL term is {nats:.2g} nats a picture, so the code says nothing about the picture and the '
-                    'decoder ignores it. '
-                    'Lower the KL weight or raise it slowly from 0, and check that pixels are summed, not averaged, '
-                    'in the reconstruction.')
+                    'decoder ignores it. Lower the KL weight or raise it slowly from 0, '
+                    'and check that pixels are summed, not averaged, in the reconstruction.')
     return None
 
 
 def _poor(look: Comparison) -> bool:
     "Nothing like the data: far from it, half as diverse, or with a fifth or five times of the detail."
-    alike = look.real_sharpness / 5 < look.sharpness < look.real_sharpness * 5 and look.diversity > look.real_diversity / 2
-    return look.distance > .2 or not alike
+    detailed = look.real_sharpness / 5 < look.sharpness < look.real_sharpness * 5
+    return look.distance > .2 or not (detailed and look.diversity > look.real_diversity / 2)
 
 
 def _mode_collapse(looks, ripe: bool) -> bool:
@@ -173,7 +167,7 @@ class CollapseWatch(Callback):
                  n: int = 64, # samples, and real pictures, compared at a look
                  window: int = 100, # as for `diagnose`
                  patience: int = 300, # as for `diagnose`
-                 say: Callable | None = print, # where warnings are told; None: they are only kept in `.warnings`
+                 say: Callable | None = print, # where warnings go; None: they are only kept in `.warnings`
                  seed: int = 0, # of the samples
                 ):
         if every < 1: raise ValueError(f'every={every}: look every 1 or more rounds')

@@ -14,7 +14,7 @@ from typing import Callable
 def write_atomic(file: Path, # the target
                  write: Callable, # writes to the open binary file it is given
                 ):
-    "Write beside the target, flush to the disk, rename over it: a reader meets the old file or the new one, never half of one."
+    "Write beside the target, flush to the disk, rename over it: a reader never meets half a file."
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f'.{file.name}.{os.getpid()}.tmp')
     try:

@@ -9,14 +9,14 @@ __all__ = ['film', 'Film', 'LiveView', 'latent_directions', 'explore']
 import io
 from pathlib import Path
 
-import torch
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from PIL import Image
+import torch
 from fastai.callback.core import Callback
 from fastcore.imports import IN_NOTEBOOK
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from .files import write_atomic
@@ -108,7 +108,7 @@ class Film(_Spectator):
         if not (last == self.frames[-1]).all(): self.frames.append(last)
         film(self.frames, self.path, self.fps, self.size)
 
-    def state_dict(self) -> dict: # the pace and the frames
+    def state_dict(self) -> dict: # the interval and the frames
         "What a checkpoint keeps, so that the film of a resumed run starts with the run."
         return dict(every=self.every, frames=[torch.from_numpy(f) for f in self.frames])
 
@@ -170,9 +170,9 @@ class LiveView(_Spectator):
         panels = self.panels or curve_panels(history)
         sheet = self.pictures()
         wide = min(4.5, max(2.2, 2.6 * sheet.shape[1] / sheet.shape[0]))
-        fig, (left, *axs) = plt.subplots(1, 1 + len(panels), figsize=(wide + 3.2 * len(panels), 2.6), dpi=72,
-                                         layout='constrained',
-                                         width_ratios=[wide] + [3.2] * len(panels))
+        widths = [wide] + [3.2] * len(panels)
+        fig, (left, *axs) = plt.subplots(1, len(widths), figsize=(wide + 3.2 * len(panels), 2.6), dpi=72,
+                                         layout='constrained', width_ratios=widths)
         show_grid(sheet, ax=left, title=f'round {self.learn.rounds}')
         for ax, terms in zip(axs, panels):
             terms = [terms] if isinstance(terms, str) else terms
@@ -194,12 +194,9 @@ class LiveView(_Spectator):
         else: self.handle.update(picture)
 
 # %% ../nbs/library/live.ipynb #cee44717
-def latent_directions(
-                      # a game or learner with `latent(n)` and `sample(n, y=None, z=None)`; latents are standard normal
-                      game,
+def latent_directions(game, # a game or learner with `latent(n)` (standard normal) and `sample(n, y=None, z=None)`
                       k: int = 8, # how many
-                      # pictures to learn them from; take more than there are latent dimensions where you can
-                      n: int = 512,
+                      n: int = 512, # pictures to learn them from; more than there are latent dimensions, if you can
                       seed: int = 0, # of the latents
                       y: Tensor | None = None, # (a,) one label for all pictures
                      ) -> Tensor: # (k, nz) orthonormal, the most visible first
@@ -210,8 +207,7 @@ def latent_directions(
         x = game.sample(n, y=None if y is None else y.expand(n, -1), z=z)
     z, x = z.detach().flatten(1).double().cpu(), x.detach().flatten(1).double().cpu()
     x = x - x.mean(0)
-    # the (nz, n) factor (z - mean) times the n x n root of x x^T has the same left singular vectors as z^T x, at any
-    # picture size
+    # (z - mean)^T times the n x n root of x x^T has the same left singular vectors as z^T x, at any picture size
     values, vectors = torch.linalg.eigh(x @ x.T)
     directions = torch.linalg.svd((z - z.mean(0)).T @ vectors * values.clamp(min=0).sqrt(), full_matrices=False)[0]
     return directions[:, :k].T.float()
@@ -224,7 +220,7 @@ def explore(game, # a game or learner with `latent(n)` and `sample(n, y=None, z=
             seed: int = 0, # of the latent to start from
             width: int = 256, # of the picture on screen, in pixels
            ): # an ipywidgets box with attributes `picture`, `seed`, `sliders`, `toggles` and `reset`
-    "Turn a generator's knobs: sliders for latent directions, checkboxes for attributes."
+    "A generator under sliders for latent directions and checkboxes for attributes."
     import ipywidgets as w
     y_names = list(y_names or [])
     if directions is None:
@@ -242,8 +238,8 @@ def explore(game, # a game or learner with `latent(n)` and `sample(n, y=None, z=
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(start.value)
             z = game.latent(1)
-            move = torch.tensor([s.value
-                                 for s in sliders]) @ directions[:len(sliders)].cpu() if sliders else torch.zeros(())
+            move = torch.zeros(())
+            if sliders: move = torch.tensor([s.value for s in sliders]) @ directions[:len(sliders)].cpu()
             y = torch.tensor([[float(t.value) for t in toggles]], device=z.device) if toggles else None
             sheet = to_grid(game.sample(1, y=y, z=z + move.to(z).reshape(-1, *z.shape[1:])), 1, 0)
         picture.value = png(enlarged(sheet, width))

@@ -24,7 +24,7 @@ def _wide(x: Tensor) -> Tensor: # fp32 at least, whatever the nets run in
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-# [Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661), and their own cure in section 3
+# [Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661), and their own remedy in section 3
 minimax = Objective(lambda real, fake: F.softplus(-_wide(real)).mean() + F.softplus(_wide(fake)).mean(),
                     lambda fake: -F.softplus(_wide(fake)).mean())
 non_saturating = Objective(minimax.discriminator,
@@ -58,10 +58,10 @@ def input_gradient(D: Callable, # (x, y) -> raw scores
                    x: Tensor, # points (n, …) at which to take it
                    y: Tensor | None = None, # conditions (n, a)
                   ) -> Tensor: # (n, numbers a picture), differentiable once more
-    "The gradient of each picture's score (its mean over patches) with respect to that picture, in fp32 or wider, also under `no_grad`."
+    "The gradient of each picture's score (a mean over patches) by that picture, in fp32, also under `no_grad`."
     if hasattr(D, '_orig_mod'):
-        raise ValueError('a discriminator from torch.compile has no penalty: compiled code has no second derivative; '
-                         'give the plain net')
+        raise ValueError('a discriminator from torch.compile has no penalty: '
+                         'compiled code has no second derivative; give the plain net')
     with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         x = _wide(x.detach()).requires_grad_(True)
         gradient, = torch.autograd.grad(_per_picture(D(x, y)).sum(), x, create_graph=True)
@@ -85,8 +85,8 @@ def gradient_penalty(weight: float = 10., # lambda; 10 as in the paper
     weight = _weight(weight)
     def penalty(D, real, fake, y=None):
         if real.shape != fake.shape:
-            raise ValueError(f'real {tuple(real.shape)} and fake {tuple(fake.shape)} must be of one shape to draw '
-                             'lines between them')
+            raise ValueError(f'real {tuple(real.shape)} and fake {tuple(fake.shape)} '
+                             'must be of one shape to draw lines between them')
         x = _wide(real.detach())
         t = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device, dtype=x.dtype)
         off = _length(input_gradient(D, torch.lerp(x, fake.detach().to(x), t), y)) - target
@@ -108,7 +108,7 @@ def dragan(weight: float = 10., # lambda; 10 as in the paper
 
 def r1(weight: float = 10., # gamma; 10 as in the paper, which halves it too
       ) -> Callable: # (D, real, fake, y) -> weighted scalar
-    "R1 ([Mescheder et al. 2018](https://arxiv.org/abs/1801.04406)): slope 0 at the real pictures; weight / 2 times the squared length."
+    "R1's penalty: slope 0 at the real pictures, as weight / 2 times the squared length of the gradient."
     weight = _weight(weight)
     return lambda D, real, fake, y=None: weight / 2 * input_gradient(D, real, y).square().sum(1).mean()
 
@@ -116,7 +116,7 @@ def r1(weight: float = 10., # gamma; 10 as in the paper, which halves it too
 def kl(mean: Tensor, # (n, nz) means of q(z|x)
        logvar: Tensor, # (n, nz) log-variances of q(z|x)
       ) -> Tensor: # scalar, in nats: summed over nz, mean over the batch
-    "Divergence of the codes' distribution from the standard normal ([Kingma & Welling 2014](https://arxiv.org/abs/1312.6114), appendix B)."
+    "Divergence of the codes' distribution from the standard normal: the VAE's KL term."
     mean, logvar = _wide(mean), _wide(logvar)
     # expm1: exp(v) - 1 - v would lose its digits near v = 0
     return ((mean.square() + logvar.expm1() - logvar) / 2).sum(1).mean()
@@ -127,6 +127,6 @@ def reconstruction(x: Tensor, # pictures (n, …)
                   ) -> Tensor: # scalar: squared error, summed over a picture, mean over the batch
     "Squared error: minus the log-likelihood, up to a constant, of pixels with variance 1/2 around `xhat`."
     if x.shape != xhat.shape:
-        raise ValueError(f'{tuple(x.shape)} pictures against {tuple(xhat.shape)} reconstructions; the net was built '
-                         'for another size')
+        raise ValueError(f'{tuple(x.shape)} pictures against {tuple(xhat.shape)} reconstructions; '
+                         'the net was built for another size')
     return (_wide(x) - _wide(xhat)).square().flatten(1).sum(1).mean()

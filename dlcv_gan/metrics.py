@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 import numpy as np
 import pandas as pd
+import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -27,8 +27,8 @@ def floats_of(x, # pictures: floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c)
     "Pictures in either layout: floats (n, c, h, w) as they are, bytes (n, h, w, c) scaled."
     x = torch.as_tensor(x).detach().cpu()
     if x.dim() != 4:
-        raise ValueError(f'pictures need 4 dimensions, not shape {tuple(x.shape)}: give floats (n, c, h, w) or bytes '
-                         '(n, h, w, c)')
+        raise ValueError(f'pictures need 4 dimensions, not shape {tuple(x.shape)}: '
+                         'give floats (n, c, h, w) or bytes (n, h, w, c)')
     if x.is_floating_point(): return x.float()
     if x.dtype != torch.uint8:
         raise ValueError(f'pictures are floats in [-1, 1] or uint8, not {x.dtype}: convert them first')
@@ -50,8 +50,8 @@ class Error:
     def __float__(self): return self.value
     def __str__(self):
         large = self.in_range(0, 255)
-        return (f'{self.value:.3g} (pixels in [-1, 1]; {self.in_range(0, 1):.3g} in [0, 1]; '
-                f'{f"{large:.3g}" if large < 100 else f"{large:.0f}"} in 0..255), '
+        large = f'{large:.3g}' if large < 100 else f'{large:.0f}'
+        return (f'{self.value:.3g} (pixels in [-1, 1]; {self.in_range(0, 1):.3g} in [0, 1]; {large} in 0..255), '
                 'mean over pixels, channels and pictures')
 
 
@@ -63,17 +63,17 @@ def mse(x, # pictures: floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c)
     if x.shape != xhat.shape:
         raise ValueError(f'{tuple(x.shape)} against {tuple(xhat.shape)}: give as many pictures of the same size')
     if not len(x): raise ValueError('no pictures, no error: give at least one')
-    return Error(sum((a - b).square().sum(dtype=torch.float64).item()
-                     for a, b in zip(x.split(256), xhat.split(256))) / x.numel())
+    sums = [(a - b).square().sum(dtype=torch.float64).item() for a, b in zip(x.split(256), xhat.split(256))]
+    return Error(sum(sums) / x.numel())
 
 # %% ../nbs/library/metrics.ipynb #26e977ca
 def sharpness(x, # pictures: floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c); at least 3x3
              ) -> Tensor: # (n,) variance of the grey picture's Laplacian, for pixels in [-1,1]
-    "How much fine detail each picture holds: variance of the Laplacian ([Pertuz et al. 2013](https://doi.org/10.1016/j.patcog.2012.11.011))."
+    "How much fine detail each picture holds: variance of the Laplacian."
     x = floats_of(x)
     kernel = torch.tensor([[0., 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
-    # the eye's weights, BT.601
-    grey = torch.tensor([.299, .587, .114]) if x.shape[1] == 3 else torch.full((x.shape[1],), 1 / x.shape[1])
+    bt601 = torch.tensor([.299, .587, .114]) # the eye's weights for red, green and blue
+    grey = bt601 if x.shape[1] == 3 else torch.full((x.shape[1],), 1 / x.shape[1])
     parts = [F.conv2d(torch.einsum('nchw,c->nhw', part, grey)[:, None], kernel).flatten(1).var(1, correction=0)
              for part in x.split(256)]
     return torch.cat(parts) if parts else torch.zeros(0)
@@ -82,7 +82,7 @@ def sharpness(x, # pictures: floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c)
 def pixel_distances(x, # pictures, as for `floats_of`
                     other=None, # more of them; None: the same again
                    ) -> Tensor: # (n, m): root of the mean squared pixel difference
-    "All distances between two sets of pictures, by way of their (n, m) products: (n, m, pixels) differences would not fit in memory."
+    "All distances between two sets, by their (n, m) products: (n, m, pixels) differences would not fit in memory."
     a = floats_of(x).flatten(1)
     b = a if other is None else floats_of(other).flatten(1)
     centre = b.mean(0)
@@ -107,16 +107,15 @@ def nearest_distances(x, # pictures, as for `floats_of`
 
 
 def duplicates(x, # pictures: floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c); at least 2
-               # what counts as the same picture: root mean squared pixel difference, for pixels in [-1,1]
-               threshold: float = .1,
+               threshold: float = .1, # nearer than this is the same picture; as for `pixel_distances`
               ) -> float: # 0..1
-    "Share of pictures that have another one nearer than `threshold`: the birthday test of [Arora & Zhang 2018](https://arxiv.org/abs/1706.08224)."
+    "Share of pictures that have another one nearer than `threshold`."
     if len(x) < 2: raise ValueError(f'{len(x)} pictures make no pair: give at least 2')
     return (nearest_distances(x) < threshold).float().mean().item()
 
 # %% ../nbs/library/metrics.ipynb #450ce845
 class FeatureNet(nn.Module):
-    "A small convolutional net whose last activations serve as features: measured in them, pictures are near when they look alike."
+    "A small convolutional net whose last activations are features: in them, pictures are near when they look alike."
     def __init__(self,
                  attributes: int = 1, # attributes it can be fitted to
                  width: int = 32, # channels of the first layer
@@ -125,9 +124,8 @@ class FeatureNet(nn.Module):
         super().__init__()
         self.attributes, self.width, self.nf = attributes, width, nf
         widths = [3, width, 2 * width, 4 * width, nf]
-        self.body = nn.Sequential(*[layer for i, o in zip(widths, widths[1:])
-                                    for layer in (nn.Conv2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o),
-                                                  nn.LeakyReLU(.2))])
+        def layers(i, o): return nn.Conv2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o), nn.LeakyReLU(.2)
+        self.body = nn.Sequential(*[layer for i, o in zip(widths, widths[1:]) for layer in layers(i, o)])
         self.head = nn.Linear(nf, attributes)
 
     def forward(self,
@@ -144,12 +142,11 @@ class FeatureNet(nn.Module):
                seed: int = 0, # of the weights
                **kwargs, # as for `FeatureNet`
               ) -> 'FeatureNet':
-        "Untrained but deterministic: even random convolutions tell pictures apart, and nobody has to train them."
+        "Untrained but deterministic: even random convolutions tell pictures apart."
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = cls(**kwargs)
-            for m in net.modules():
-                # activations keep their size from layer to layer
+            for m in net.modules(): # activations keep their size from layer to layer
                 if isinstance(m, nn.Conv2d): nn.init.kaiming_normal_(m.weight, .2)
         return net.eval().requires_grad_(False)
 
@@ -194,8 +191,8 @@ class FeatureNet(nn.Module):
         mode, device = self.training, self.head.weight.device
         self.eval()
         try:
-            return torch.cat([self(floats_of(x[i:i + bs]).to(device)).cpu() for i in range(0, len(x), bs)]
-                             or [torch.zeros(0, self.nf)])
+            parts = [self(floats_of(x[i:i + bs]).to(device)).cpu() for i in range(0, len(x), bs)]
+            return torch.cat(parts or [torch.zeros(0, self.nf)])
         finally: self.train(mode)
 
     def attribute_probabilities(self,
@@ -223,8 +220,8 @@ class FeatureNet(nn.Module):
         if not file.exists(): raise FileNotFoundError(f'no feature net at {file}: fit one and save it there')
         try: state = load_file(file)
         except Exception as e:
-            raise ValueError(f'{file} is damaged or no safetensors file ({type(e).__name__}): fit the net again and '
-                             'save it') from None
+            raise ValueError(f'{file} is damaged or no safetensors file ({type(e).__name__}): '
+                             'fit the net again and save it') from None
         try:
             width, _, _, _ = state['body.0.weight'].shape
             net = cls(len(state['head.weight']), width, state['head.weight'].shape[1])
@@ -254,21 +251,21 @@ def _root(x: Tensor) -> tuple[Tensor, Tensor]: # mean (d,), symmetric root of th
 
 def frechet_distance(fa: Tensor, # features (n, d) of one set
                      fb: Tensor, # features (m, d) of the other
-                    ) -> float: # 0 or more, in squared units of the features; biased upwards, the more so the fewer rows there are
-    "Squared Fréchet distance between Gaussians fitted to two sets of features: the FID of [Heusel et al. 2017](https://arxiv.org/abs/1706.08500), on any features."
+                    ) -> float: # 0 or more, in squared units of the features; biased upwards, more so with fewer rows
+    "Squared Fréchet distance between Gaussians fitted to two sets of features: the FID, on any features."
     a, b = _pair(fa, fb)
     (mean_a, root_a), (mean_b, root_b) = _root(a), _root(b)
     # tr sqrt(A^1/2 B A^1/2) is the sum of the singular values of A^1/2 B^1/2: no root of a product that is not
     # symmetric, no imaginary parts
     cross = torch.linalg.svdvals(root_a @ root_b).sum()
-    return max(0., ((mean_a - mean_b).square().sum() + root_a.square().sum() + root_b.square().sum() - 2
-                    * cross).item())
+    squared = (mean_a - mean_b).square().sum() + root_a.square().sum() + root_b.square().sum() - 2 * cross
+    return max(0., squared.item())
 
 
 def kernel_distance(fa: Tensor, # features (n, d) of one set
                     fb: Tensor, # features (m, d) of the other
                    ) -> float: # unbiased, so 0 on average for equal distributions, and then negative half of the time
-    "Squared maximum mean discrepancy under the kernel (x·y/d + 1)³, unbiased: the KID of [Bińkowski et al. 2018](https://arxiv.org/abs/1801.01401), on any features."
+    "Squared maximum mean discrepancy under the kernel (x·y/d + 1)³, unbiased: the KID, on any features."
     a, b = _pair(fa, fb)
     def total(p, q): return sum(((rows @ q.T / p.shape[1] + 1) ** 3).sum() for rows in p.split(1024))
     def within(p): return (total(p, p) - ((p.square().sum(1) / p.shape[1] + 1) ** 3).sum()) / (len(p) * (len(p) - 1))
@@ -290,14 +287,14 @@ def with_interval(metric: Callable, # (a, b) -> number, or (a) -> number where t
                   resamples: int = 20, # half-samples to take
                   seed: int = 0, # of the half-samples
                  ) -> Estimate: # the value on all rows, plus and minus 1.96 standard errors
-    "A metric with the standard error that half-samples without repetition give it ([Shao & Wu 1989](https://doi.org/10.1214/aos/1176347263))."
+    "A metric with the standard error that half-samples without repetition give it."
     sets = [a] if b is None else [a, b]
     n = min(map(len, sets))
     if n < 8: raise ValueError(f'{n} rows are too few to take halves of: give at least 8')
     if resamples < 2: raise ValueError(f'{resamples} resample has no spread: take at least 2')
     random = np.random.default_rng(seed)
-    halves = [float(metric(*[s[np.sort(random.permutation(len(s))[:len(s) // 2])] for s in sets]))
-              for _ in range(resamples)]
+    def half(s): return s[np.sort(random.permutation(len(s))[:len(s) // 2])]
+    halves = [float(metric(*map(half, sets))) for _ in range(resamples)]
     # deviations from the halves' own mean: a bias that depends on n moves all of them alike and cancels
     value, error = float(metric(*sets)), float(np.std(halves, ddof=1))
     return Estimate(value, value - 1.96 * error, value + 1.96 * error, n)
@@ -306,12 +303,12 @@ def with_interval(metric: Callable, # (a, b) -> number, or (a) -> number where t
 def asked_and_found(asked, # (n, a) zeros and ones: what the generator was asked for, or what is true of real pictures
                     probabilities, # (n, a) 0..1: what a classifier finds
                     attributes: list, # a names
-                   ) -> pd.DataFrame: # indexed by name: asked (share of pictures), found_if_asked, found_if_not, accuracy (mean of both halves)
-    "How often each attribute is found where it was asked for, and where it was not; NaN for a half that holds no picture."
+                   ) -> pd.DataFrame: # by name: asked (share), found_if_asked, found_if_not, accuracy (mean of both)
+    "How often each attribute is found where it was asked for, and where it was not; NaN for an empty half."
     asked, found = (torch.as_tensor(np.asarray(v)).float() > .5 for v in (asked, probabilities))
     if asked.shape != found.shape or asked.shape[1:] != (len(attributes),):
-        raise ValueError(f'asked {tuple(asked.shape)}, found {tuple(found.shape)} and {len(attributes)} names: give '
-                         'one row a picture, one column a name')
+        raise ValueError(f'asked {tuple(asked.shape)}, found {tuple(found.shape)} and {len(attributes)} names: '
+                         'give one row a picture, one column a name')
     asked, found = asked.double(), found.double()
     yes, no = (asked * found).sum(0) / asked.sum(0), ((1 - asked) * found).sum(0) / (1 - asked).sum(0)
     return pd.DataFrame(dict(asked=asked.mean(0), found_if_asked=yes, found_if_not=no, accuracy=(yes + 1 - no) / 2),

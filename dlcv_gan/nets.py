@@ -20,7 +20,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 # %% ../nbs/library/nets.ipynb #9718a832
 def dcgan_init(module: nn.Module, # one layer; `net.apply(dcgan_init)` visits them all
               ) -> None:
-    "Weights from N(0, 0.02), BatchNorm scales from N(1, 0.02), biases zero ([Radford et al. 2016](https://arxiv.org/abs/1511.06434))."
+    "Weights from N(0, 0.02), BatchNorm scales from N(1, 0.02), biases zero, as in DCGAN."
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)): nn.init.normal_(module.weight, 0., 0.02)
     elif isinstance(module, nn.BatchNorm2d) and module.affine: nn.init.normal_(module.weight, 1., 0.02)
     else: return
@@ -29,7 +29,7 @@ def dcgan_init(module: nn.Module, # one layer; `net.apply(dcgan_init)` visits th
 
 def glorot_init(module: nn.Module, # one layer; `net.apply(glorot_init)` visits them all
                ) -> None:
-    "Glorot's uniform weights and zero biases, the Keras default ([Glorot & Bengio 2010](https://proceedings.mlr.press/v9/glorot10a.html))."
+    "Glorot's uniform weights and zero biases, the Keras default."
     if not isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)): return
     nn.init.xavier_uniform_(module.weight)
     if module.bias is not None: nn.init.zeros_(module.bias)
@@ -42,8 +42,8 @@ def _channels(size: int, # side of the pictures: 16, 32, 64 or 128
              ) -> list[int]: # channels after 0, 1, 2, ... halvings
     "Channels double with every halving of the side, up to the report's widest layer."
     if size not in (16, 32, 64, 128):
-        raise ValueError(f'size is {size!r}: these nets are built for 16, 32, 64 or 128 pixels. Cache the pictures at '
-                         'one of those sizes.')
+        raise ValueError(f'size is {size!r}: these nets are built for 16, 32, 64 or 128 pixels. '
+                         'Cache the pictures at one of those sizes.')
     if not isinstance(width, int) or width < 1:
         raise ValueError(f'width is {width!r}: it counts channels. Give a whole number of at least 1, such as 32.')
     halvings = (size // smallest).bit_length() - 1
@@ -92,8 +92,8 @@ class Generator(nn.Module):
                ) -> Tensor: # (n, channels, size, size) in [-1, 1]; points (n, 2) for the toy
         "Generate one sample per latent."
         if z.ndim != 2 or z.shape[1] != self.nz:
-            raise ValueError(f'z has shape {tuple(z.shape)}, this net takes (n, {self.nz}). Draw it with '
-                             f'torch.randn(n, {self.nz}).')
+            raise ValueError(f'z has shape {tuple(z.shape)}, this net takes (n, {self.nz}). '
+                             f'Draw it with torch.randn(n, {self.nz}).')
         if self.embed is None: return self.body(z)
         if y is None: raise ValueError('this generator is conditional and got no y. Pass one row of labels per latent.')
         return self.body(torch.cat([z, self.embed(y).flatten(1)], dim=1))
@@ -148,10 +148,9 @@ def layer_table(net: nn.Module, # any module; its modes and buffers are left as 
         rows.append((_layer_name(layer), ','.join(map(str, shape)), params, params + statistics))
 
     # A weight under spectral norm lives in a child module of its layer: the layer still is the leaf.
-    leaves = [module for name, module in net.named_modules()
-              if 'parametrizations' not in name and not any(child != 'parametrizations'
-                                                            for child, _ in module.named_children())]
-    hooks = [leaf.register_forward_hook(note) for leaf in leaves]
+    def leaf(module): return all(child == 'parametrizations' for child, _ in module.named_children())
+    leaves = [m for name, m in net.named_modules() if 'parametrizations' not in name and leaf(m)]
+    hooks = [m.register_forward_hook(note) for m in leaves]
     try:
         net.eval()
         with torch.no_grad(): (forward or net)(*inputs)
@@ -182,8 +181,8 @@ class R1Generator(Generator):
                  init: Callable = glorot_init, # starts each layer's weights
                 ):
         if (nz + embedded) % 4:
-            raise ValueError(f'nz + embedded is {nz + embedded}, which does not fill 2x2 pixels. Make it a multiple '
-                             'of 4.')
+            raise ValueError(f'nz + embedded is {nz + embedded}, which does not fill 2x2 pixels. '
+                             'Make it a multiple of 4.')
         start = (nz + embedded)//4
         widths = [start, *reversed(_channels(size, width, smallest=2, widest=8)[:-2])]
         layers = [layer for i, o in zip(widths, widths[1:])
@@ -196,7 +195,7 @@ class R1Generator(Generator):
 # %% ../nbs/library/nets.ipynb #bf92151b
 def add_spectral_norm(net: nn.Module, # changed in place; apply once, after the weights have their start
                      ) -> nn.Module: # the same net
-    "Keep the largest singular value of every conv and dense weight at 1 ([Miyato et al. 2018](https://arxiv.org/abs/1802.05957))."
+    "Keep the largest singular value of every conv and dense weight at 1."
     for layer in net.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)): spectral_norm(layer)
     return net
@@ -258,14 +257,13 @@ def layer_norm(channels: int, # of the layer in front
     return nn.GroupNorm(1, channels)
 
 
-# layer, norm, activation
 def _normed(layer: Callable, o: int, norm: Callable | None, activation: nn.Module) -> list[nn.Module]:
     "A layer, its normalisation and its activation; the layer has a bias only where no normalisation follows."
     return [layer(bias=norm is None), *([] if norm is None else [norm(o)]), activation]
 
 
 class DCGANGenerator(Generator):
-    "R0.DCGAN's generator: dense, convT 4x4 s2 with BatchNorm and ReLU, tanh ([Radford et al. 2016](https://arxiv.org/abs/1511.06434))."
+    "R0.DCGAN's generator: dense, convT 4x4 s2 with BatchNorm and ReLU, tanh."
     def __init__(self,
                  size: int = 64, # side of the pictures: 16, 32, 64 or 128
                  width: int = 64, # channels before the last layer
@@ -287,13 +285,12 @@ class DCGANGenerator(Generator):
 
 
 class DCGANDiscriminator(Discriminator):
-    "R0.DCGAN's discriminator: conv 4x4 s2, LeakyReLU, a norm but on the first ([Radford et al. 2016](https://arxiv.org/abs/1511.06434))."
+    "R0.DCGAN's discriminator: conv 4x4 s2, LeakyReLU, a norm but on the first."
     def __init__(self,
                  size: int = 64, # side of the pictures: 16, 32, 64 or 128
                  width: int = 64, # channels of the first layer
                  channels: int = 3, # channels of the pictures
-                 # channels -> layer; None or `layer_norm` under a gradient penalty
-                 norm: Callable | None = nn.BatchNorm2d,
+                 norm: Callable | None = nn.BatchNorm2d, # channels -> layer; `layer_norm` or None under a penalty
                  attributes: int = 0, # outputs of the auxiliary head; 0: no such head
                  spectral: bool = False, # spectral norm on every conv and dense layer
                  slope: float = 0.2, # of LeakyReLU
@@ -327,7 +324,7 @@ class PlaneDiscriminator(nn.Module):
 
 
 class ProjectionDiscriminator(nn.Module):
-    "A discriminator that adds how well the features fit the condition ([Miyato & Koyama 2018](https://arxiv.org/abs/1802.05637))."
+    "A discriminator that adds to its score how well the features fit the condition."
     def __init__(self,
                  base: Discriminator, # gives the features and the unconditional score
                  conditions: int, # label columns
@@ -360,7 +357,8 @@ class ToyGenerator(Generator):
                  nz: int = 256, # width of the latent
                  width: int = 128, # of each of the two hidden layers
                  dims: int = 2, # coordinates of a point
-                ): super().__init__(mlp(nz, width, width, dims), nz)
+                ):
+        super().__init__(mlp(nz, width, width, dims), nz)
 
 
 class ToyDiscriminator(Discriminator):

@@ -37,7 +37,7 @@ def _check(size, *counts):
 
 
 def _block(width): # SRResNet's: BatchNorm takes away what a bias would add, so there is none
-    conv = lambda: [nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)]
+    def conv(): return nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
     return Residual(nn.Sequential(*conv(), nn.ReLU(inplace=True), *conv()))
 
 
@@ -49,7 +49,7 @@ def _shuffle(width): # twice the side; the four kernels of each 2x2 square start
 
 
 class SRResNetGenerator(Generator):
-    "R0.T2I's generator: residual blocks at an eighth of the side, then three pixel shuffles ([Ledig et al. 2017](https://arxiv.org/abs/1609.04802))."
+    "R0.T2I's generator, an SRResNet: residual blocks at an eighth of the side, then three pixel shuffles."
     def __init__(self,
                  size: int = 64, # side of the pictures: a multiple of 8; the reports' 64 and 96
                  width: int = 64, # channels throughout; the report's 64
@@ -59,16 +59,16 @@ class SRResNetGenerator(Generator):
                 ):
         _check(size, width, attributes)
         start = size // 8
-        super().__init__(nn.Sequential(
-            nn.Linear(nz + attributes, width * start**2), nn.Unflatten(1, (width, start, start)), nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
+        body = nn.Sequential(
+            nn.Linear(nz + attributes, width * start**2), nn.Unflatten(1, (width, start, start)),
+            nn.BatchNorm2d(width), nn.ReLU(inplace=True),
             Residual(nn.Sequential(*(_block(width) for _ in range(blocks)))),
-            *_shuffle(width), *_shuffle(width), *_shuffle(width), nn.Conv2d(width, 3, 9, 1, 4), nn.Tanh()), nz,
-                         embed=nn.Identity())
+            *_shuffle(width), *_shuffle(width), *_shuffle(width), nn.Conv2d(width, 3, 9, 1, 4), nn.Tanh())
+        super().__init__(body, nz, embed=nn.Identity())
 
 # %% ../nbs/library/residual.ipynb #23db23ca
 class TagsDiscriminator(Discriminator):
-    "R0.T2I's discriminator, R2's with `blocks=4`: conv 4x4 s2 and residual blocks down to one pixel, a score and the tags."
+    "R0.T2I's discriminator: conv 4x4 s2 and residual blocks down to one pixel, then a score and the tags."
     def __init__(self,
                  size: int = 64, # side of the pictures: a multiple of 8; the reports' 64 and 96
                  width: int = 32, # channels of the first layer; the reports' 32
@@ -79,23 +79,23 @@ class TagsDiscriminator(Discriminator):
                 ):
         _check(size, width, attributes)
         leaky = partial(nn.LeakyReLU, slope, inplace=True)
+        def block(o):
+            return Residual(nn.Sequential(nn.Conv2d(o, o, 3, 1, 1), leaky(), nn.Conv2d(o, o, 3, 1, 1)), leaky())
         widths = [width * 2**level for level in range(size.bit_length() - 1)]
         layers = []
         for level, (i, o) in enumerate(zip([3, *widths], widths)):
             n = 0 if level == len(widths) - 1 else blocks if level else min(blocks, 2)
-            block = lambda: Residual(nn.Sequential(nn.Conv2d(o, o, 3, 1, 1), leaky(), nn.Conv2d(o, o, 3, 1, 1)),
-                                     leaky())
-            layers += [nn.Conv2d(i, o, 4, 2, 1), leaky(), *(block() for _ in range(n))]
+            layers += [nn.Conv2d(i, o, 4, 2, 1), leaky(), *(block(o) for _ in range(n))]
         super().__init__(nn.Sequential(*layers, nn.Flatten()), widths[-1], attributes, spectral)
 
 # %% ../nbs/library/residual.ipynb #fd7f78e2
 def _reflected_block(width): # CycleGAN's: reflection padding instead of zeros, instance norm instead of BatchNorm
-    conv = lambda: [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)]
+    def conv(): return nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)
     return Residual(nn.Sequential(*conv(), nn.ReLU(inplace=True), *conv()))
 
 
 class ResNetGenerator(nn.Module):
-    "CycleGAN's generator: c7s1-64, d128, d256, R256 x blocks, u128, u64, c7s1-3 ([Zhu et al. 2017](https://arxiv.org/abs/1703.10593), appendix)."
+    "CycleGAN's generator: c7s1-64, d128, d256, R256 x blocks, u128, u64, c7s1-3."
     def __init__(self,
                  width: int = 64, # channels of the first layer
                  blocks: int = 9, # residual blocks; 9 for 256x256, 6 for 128x128 in the paper
@@ -103,7 +103,7 @@ class ResNetGenerator(nn.Module):
                  copy: bool = False, # begin as a copy of the input? The paper's does not
                 ):
         super().__init__()
-        normed = lambda layer, o: (layer, nn.InstanceNorm2d(o), nn.ReLU(inplace=True))
+        def normed(layer, o): return layer, nn.InstanceNorm2d(o), nn.ReLU(inplace=True)
         w, up = width, dict(kernel_size=3, stride=2, padding=1, output_padding=1)
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(3), *normed(nn.Conv2d(channels, w, 7), w),
@@ -123,12 +123,10 @@ class ResNetGenerator(nn.Module):
 
 # %% ../nbs/library/residual.ipynb #a9662bd1
 class PatchDiscriminator(nn.Module):
-    "Scores of overlapping patches: conv 4x4 with LeakyReLU and instance norm; 70x70 patches with three halvings ([Isola et al. 2017](https://arxiv.org/abs/1611.07004))."
+    "PatchGAN, scores of overlapping patches: conv 4x4, LeakyReLU, instance norm; three halvings give 70x70."
     def __init__(self,
-                 # channels of the first layer; they double with each halving, up to eight times as many
-                 width: int = 64,
-                 # layers of stride 2; patches have a side of 16, 34, 70 or 142 pixels for 1, 2, 3 or 4
-                 halvings: int = 3,
+                 width: int = 64, # channels of the first layer, doubled with each halving up to eight times as many
+                 halvings: int = 3, # layers of stride 2; for 1, 2, 3 or 4 patches are 16, 34, 70 or 142 pixels wide
                  channels: int = 3, # channels of the pictures
                 ):
         super().__init__()
@@ -148,7 +146,7 @@ class PatchDiscriminator(nn.Module):
 
 # %% ../nbs/library/residual.ipynb #44a985be
 class ImagePool(nn.Module):
-    "A memory of items: until it is full it returns what it gets; then each item is, with probability 1/2, swapped against a random old one."
+    "A memory of items: once it is full, each new item is, with probability 1/2, swapped against a random old one."
     def __init__(self,
                  shape: tuple[int, ...], # of one item, such as (3, 64, 64)
                  capacity: int = 50, # items kept; 50 as in the paper
@@ -165,8 +163,8 @@ class ImagePool(nn.Module):
         "Put items in, get as many out."
         x, (n, capacity) = x.detach().float(), (len(x), len(self.items))
         if n > capacity:
-            raise ValueError(f'{n} pictures do not fit into a pool of {capacity}; give a pool of at least the batch '
-                             'size')
+            raise ValueError(f'{n} pictures do not fit into a pool of {capacity}; '
+                             'give a pool of at least the batch size')
         places, device = torch.arange(capacity, device=x.device), x.device
         new = self.count + places[:n]                       # where each item goes while there is room
         room = new < capacity

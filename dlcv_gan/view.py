@@ -10,13 +10,13 @@ __all__ = ['AXES', 'to_grid', 'enlarged', 'as_sheet', 'show_grid', 'save_picture
 import io
 from pathlib import Path
 
-import torch
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from PIL import Image
+import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
+from PIL import Image
 from torch import Tensor
 
 from .files import write_atomic
@@ -29,8 +29,8 @@ def _bytes(x) -> np.ndarray: # (n, h, w, 3) uint8
     x = np.asarray(x)
     if x.ndim == 3: x = x[None]
     if x.ndim != 4:
-        raise ValueError(f'pictures need 4 dimensions, not shape {x.shape}: give floats (n, c, h, w) or bytes (n, h, '
-                         'w, c)')
+        raise ValueError(f'pictures need 4 dimensions, not shape {x.shape}: '
+                         'give floats (n, c, h, w) or bytes (n, h, w, c)')
     if x.dtype != np.uint8:
         lost, x = np.isnan(x).any(1), x.transpose(0, 2, 3, 1)
         x = ((np.nan_to_num(x).clip(-1, 1) + 1) * 127.5).round().astype(np.uint8)
@@ -38,8 +38,8 @@ def _bytes(x) -> np.ndarray: # (n, h, w, 3) uint8
         x[lost] = 255, 0, 255
     if x.shape[-1] == 1: x = x.repeat(3, -1)
     if x.shape[-1] != 3:
-        raise ValueError(f'pictures have 1 or 3 channels, not {x.shape[-1]}: floats are (n, c, h, w), bytes (n, h, w, '
-                         'c)')
+        raise ValueError(f'pictures have 1 or 3 channels, not {x.shape[-1]}: '
+                         'floats are (n, c, h, w), bytes (n, h, w, c)')
     return x
 
 
@@ -62,14 +62,14 @@ def to_grid(x, # pictures: float (n, c, h, w) in [-1,1], or uint8 (n, h, w, c) i
 def enlarged(sheet: np.ndarray, # uint8 (h, w, 3)
              width: int, # about how wide it shall be, in pixels
             ) -> np.ndarray: # uint8, larger by a whole number
-    "A sheet by whole numbers: its pixels stay squares."
+    "A sheet enlarged by a whole number: its pixels stay squares."
     times = max(1, round(width / sheet.shape[1]))
     return sheet.repeat(times, 0).repeat(times, 1)
 
 # %% ../nbs/library/view.ipynb #e366ea50
 def as_sheet(x, # pictures as for `to_grid`, or a finished uint8 sheet (H, W, 3)
              nrow: int = 8, # pictures a row
-             pad: int = 2, # grey pixels around each
+             pad: int = 2, # white pixels between pictures
             ) -> np.ndarray: # uint8 (H, W, 3)
     "A finished uint8 (H, W, 3) sheet as it is, anything else through `to_grid`."
     finished = isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim == 3 and x.shape[-1] == 3
@@ -80,8 +80,7 @@ def show_grid(x, # pictures as for `to_grid`, or a finished uint8 sheet (H, W, 3
               nrow: int = 8, # pictures a row
               title: str | None = None, # a line above the sheet
               ax=None, # matplotlib axes to draw on; None makes a figure of exactly the right size
-              # screen pixels per picture pixel; None picks 1..4 so that the sheet is at most about 640 wide
-              scale: int | None = None,
+              scale: int | None = None, # screen pixels per picture pixel; None: 1 to 4, for a width of about 640
               pad: int = 2, # white pixels between pictures
              ): # the matplotlib axes
     "Show pictures as a sheet with crisp pixels and no axes."
@@ -109,8 +108,8 @@ def save_picture(x, # a matplotlib figure, pictures as for `to_grid`, or a finis
         raise ValueError(f'{path}: no picture format for suffix "{path.suffix}". Name the file .png or .jpg')
     if isinstance(x, Figure): x.savefig(data, format=kind, dpi=dpi, bbox_inches='tight')
     else:
-        Image.fromarray(as_sheet(x, nrow)).save(data, kind,
-                                                **({'quality': 95, 'subsampling': 0} if kind == 'jpeg' else {}))
+        options = {'quality': 95, 'subsampling': 0} if kind == 'jpeg' else {}
+        Image.fromarray(as_sheet(x, nrow)).save(data, kind, **options)
     write_atomic(path, lambda f: f.write(data.getvalue()))
     return path
 
@@ -123,11 +122,10 @@ def reconstructions(x, # originals, as for `to_grid`
     x, xhat = _bytes(x), _bytes(xhat)
     if x.shape != xhat.shape:
         raise ValueError(f'{x.shape} originals against {xhat.shape} reconstructions: give as many, of the same size')
-    blank = np.full_like(x[:1], 255)
-    rows = []
+    rows, wide, blank = [], min(nrow, len(x)), np.full_like(x[:1], 255)
     for i in range(0, len(x), nrow):
         for part in (x[i:i + nrow], xhat[i:i + nrow]):
-            rows += [part] + ([blank.repeat(min(nrow, len(x)) - len(part), 0)] if len(part) < min(nrow, len(x)) else [])
+            rows += [part] + ([blank.repeat(wide - len(part), 0)] if len(part) < wide else [])
     return to_grid(np.concatenate(rows), nrow)
 
 # %% ../nbs/library/view.ipynb #bfd512b9
@@ -143,7 +141,7 @@ def slerp(z0: Tensor, # latents (n, ...) at t=0
           z1: Tensor, # latents of the same shape at t=1
           t: float, # how far along, 0 to 1
          ) -> Tensor: # (n, ...)
-    "The point `t` of the way along the great circle ([White 2016](https://arxiv.org/abs/1609.04468)); straight where there is no circle."
+    "The point `t` of the way along the great circle; straight where there is no circle."
     a, b = z0.flatten(1), z1.flatten(1)
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=1).clamp(-1, 1)
     angle = torch.arccos(cosine)[:, None]

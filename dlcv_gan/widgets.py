@@ -33,6 +33,8 @@ class PictureBox(w.VBox):
 def picture_widget() -> w.Image:
     "An empty picture that fills with the bytes of a PNG."
     return w.Image(format='png', layout=dict(max_width='100%', object_fit='contain'))
+
+
 def row_of(*children: w.Widget, # from the left
           ) -> w.HBox: # they go on below where the page is narrow
     "Widgets beside one another."

@@ -1,9 +1,12 @@
-"Sphinx settings of the site; docs/build.py makes the pages and calls Sphinx. Facts about the project come from settings.ini."
-import re
+"Sphinx settings of the site; docs/build.py makes the pages and calls Sphinx. Facts come from settings.ini."
+import re, sys
 from configparser import ConfigParser
 from pathlib import Path
 
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rooms import sidebar
 
 cfg = ConfigParser(delimiters=['='])
 cfg.read(Path(__file__).parents[1]/'settings.ini', encoding='utf-8')
@@ -27,10 +30,9 @@ myst_enable_extensions = ['dollarmath', 'amsmath', 'colon_fence', 'attrs_block',
 myst_heading_anchors = 4
 suppress_warnings = ['myst.header', 'mystnb.unknown_mime_type']
 
-# MathJax from the site itself, never from a CDN, and only on pages that hold maths; without it the TeX is shown,
-# legibly.
-mathjax_path = 'mathjax/startup.js' if (Path(__file__).parent/'_build'/'vendor'/'mathjax'
-                                        /'startup.js').exists() else 'maths-as-text.js'
+# MathJax from the site itself, never from a CDN, only on pages that hold maths; without it the TeX is shown, legibly.
+typeset = (Path(__file__).parent/'_build'/'vendor'/'mathjax'/'startup.js').exists()
+mathjax_path = 'mathjax/startup.js' if typeset else 'maths-as-text.js'
 # without its menu, which is half of it
 mathjax3_config = {'loader': {'load': ['input/tex', 'output/chtml', 'a11y/assistive-mml']},
                    'chtml': {'displayAlign': 'center'}}
@@ -52,22 +54,23 @@ html_theme_options = dict(
     icon_links=[dict(name='Repository', url=cfg['git_url'], icon='fa-brands fa-github')],
     show_toc_level=2, navigation_with_keys=False, footer_start=['copyright'], footer_end=[],
     pygments_light_style='a11y-high-contrast-light', pygments_dark_style='a11y-high-contrast-dark',
-    secondary_sidebar_items={'**': ['page-toc'], 'index': [], 'gallery': [], 'demos': []}, show_prev_next=True)
+    secondary_sidebar_items={'**': ['page-toc'], 'index': [], 'gallery': [], 'start/demos': []}, show_prev_next=True)
 html_context = dict(default_mode='auto')
 
 
 def polish(app, pagename, templatename, context, doctree):
-    "What Sphinx leaves undone in a page: pictures that come when they are near and have their room kept, signatures that are no lists."
+    "The sidebar in sections; pictures that come when they are near and have their room kept; signatures no lists."
+    context['as_sidebar'] = sidebar # for _templates/rooms.html
     if not context.get('body'): return
     files = {Path(name).name: Path(app.srcdir)/src for src, name in app.builder.images.items()}
     def picture(m):
         with Image.open(files[m[1]]) as image:
             return f'<img loading="lazy" width="{image.width}" height="{image.height}" {m[0][5:]}'
-    body = re.sub(r'<img (?![^>]* width=)[^>]*src="_images/([^"]+)"', picture, context['body'])
-    # a long signature is a `dl` of `dd` without any `dt`: no list, says HTML
-    context['body'] = re.sub(r'(<span class="sig-paren">\(</span>)\s*<dl>(.*?)</dl>',
-                             lambda m: m[1] + '<div class="sig-lines">' +
-                             m[2].replace('<dd>', '<div>').replace('</dd>', '</div>') + '</div>', body, flags=re.DOTALL)
+    def lines(m): # a long signature is a `dl` of `dd` without any `dt`: no list, says HTML
+        held = m[2].replace('<dd>', '<div>').replace('</dd>', '</div>')
+        return f'{m[1]}<div class="sig-lines">{held}</div>'
+    body = re.sub(r'<img (?![^>]* width=)[^>]*src="(?:\.\./)*_images/([^"]+)"', picture, context['body'])
+    context['body'] = re.sub(r'(<span class="sig-paren">\(</span>)\s*<dl>(.*?)</dl>', lines, body, flags=re.DOTALL)
 
 
 def setup(app): app.connect('html-page-context', polish)

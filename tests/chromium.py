@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-         '--disable-background-networking',
-         '--disable-component-update', '--disable-sync']
+         '--disable-background-networking', '--disable-component-update', '--disable-sync']
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """A module's public face, read from its source without importing it: signatures, docstrings, docments, line numbers.
 
-Used by the site's API cards (docs/build.py) and by the house rules (tests/test_house.py).
+Used by the site's API cards (docs/build.py) and by the house rules (tests/house/test_house.py).
 """
 import ast, io, tokenize
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ def comments(source: str) -> tuple[dict, set]:
 
 
 def comment_of(node, found: dict, alone: set, taken: int = 0) -> str:
-    "A docment: the comment behind the parameter (on the line `taken` it is the return's), or the whole lines of comment just above it."
+    "A docment: the comment behind a parameter (on line `taken` it is the return's), or the comment lines above it."
     for line in (node.end_lineno, node.lineno):
         if line in found and line != taken: return found[line]
     lines, above = [], node.lineno - 1
@@ -56,6 +56,11 @@ def comment_of(node, found: dict, alone: set, taken: int = 0) -> str:
 def text(node) -> str:
     "Source of an annotation or default, '' for none."
     return ast.unparse(node) if node is not None else ''
+
+
+def written(p: Parameter) -> str:
+    "A parameter in a signature: 'n: int = 8'."
+    return p.name + (f': {p.type}' if p.type else '') + (f' = {p.default}' if p.default else '')
 
 
 def returned(f, marks) -> Parameter:
@@ -71,13 +76,13 @@ def read_function(f, module: str, marks, owner='', kind='') -> Symbol:
     given, defaults = a.posonlyargs + a.args, [None] * (len(a.posonlyargs + a.args) - len(a.defaults)) + a.defaults
     rows = [(x, d, '') for x, d in zip(given, defaults)]
     if owner and kind != 'staticmethod': rows = rows[1:]
-    rows += [(a.vararg, None, '*')] * bool(a.vararg) + [(x, d, '')
-                                                        for x, d in zip(a.kwonlyargs,
-                                                                        a.kw_defaults)] + [(a.kwarg, None, '**')] * bool(a.kwarg)
+    if a.vararg: rows.append((a.vararg, None, '*'))
+    rows += [(x, d, '') for x, d in zip(a.kwonlyargs, a.kw_defaults)]
+    if a.kwarg: rows.append((a.kwarg, None, '**'))
     taken = f.returns.end_lineno if f.returns else 0
     parameters = [Parameter(star + x.arg, text(x.annotation), text(d), comment_of(x, *marks, taken))
                   for x, d, star in rows]
-    shown = [p.name + (f': {p.type}' if p.type else '') + (f' = {p.default}' if p.default else '') for p in parameters]
+    shown = [written(p) for p in parameters]
     if a.kwonlyargs and not a.vararg: shown.insert(len(shown) - len(a.kwonlyargs) - bool(a.kwarg), '*')
     signature = f"({', '.join(shown)})" + (f' -> {text(f.returns)}' if f.returns else '')
     back = returned(f, marks) if f.returns else None
@@ -99,13 +104,10 @@ def read_class(c, module: str, marks) -> Symbol:
     if 'dataclass' in decorators and init is None:
         fields = [Parameter(n.target.id, text(n.annotation), text(n.value), comment_of(n, *marks)) for n in c.body
                   if isinstance(n, ast.AnnAssign) and not n.target.id.startswith('_')]
-        shown = ', '.join(p.name + (f': {p.type}' if p.type else '') + (f' = {p.default}' if p.default else '')
-                          for p in fields)
-        init = Symbol('__init__', 'method', module, c.lineno, f'({shown})', '', fields)
+        init = Symbol('__init__', 'method', module, c.lineno, f"({', '.join(map(written, fields))})", '', fields)
     doc = ast.get_docstring(c) or (init.doc if init else '')
     return Symbol(c.name, 'class', module, c.lineno, init.signature if init else '', doc,
-                  init.parameters if init else [],
-                  bases=[text(b) for b in c.bases], members=members)
+                  init.parameters if init else [], bases=[text(b) for b in c.bases], members=members)
 
 
 def public_names(tree) -> list[str]:
@@ -115,10 +117,17 @@ def public_names(tree) -> list[str]:
     return []
 
 
+def dotted(path: Path) -> str:
+    "dlcv_gan/game/learner.py -> 'dlcv_gan.game.learner': the file's name below the last folder that is a package."
+    names, folder = [Path(path).stem], Path(path).parent
+    while (folder/'__init__.py').exists(): names, folder = [folder.name, *names], folder.parent
+    return '.'.join(names)
+
+
 def read_module(path: Path) -> list[Symbol]:
     "Every public symbol of one file, in the order it is written."
     source = Path(path).read_text(encoding='utf-8')
-    tree, marks, module = ast.parse(source), comments(source), f'{Path(path).parent.name}.{Path(path).stem}'
+    tree, marks, module = ast.parse(source), comments(source), dotted(path)
     names, found = public_names(tree), {}
     for n in tree.body:
         if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)):

@@ -1,7 +1,7 @@
 """The demos' models, by the recipes of docs/demos.toml: draw the worlds, train, export.
 
-    python tools/demos.py train [NAME ...]      worlds and runs, in demos/; what is finished stays, what was stopped goes on
-    python tools/demos.py export [NAME ...]     the finished runs -> docs/_static/demos/models
+    python tools/demos.py train [NAME ...]    worlds and runs, in demos/; what is finished stays, what stopped goes on
+    python tools/demos.py export [NAME ...]   the finished runs -> docs/_static/demos/models
 """
 import argparse, json, shlex, subprocess, sys, tomllib
 from functools import cache
@@ -50,8 +50,8 @@ def export(name: str):
 def vae_extras(run: Path) -> dict:
     "The plane that changes pictures most, and the mean code of real faces."
     from dlcv_gan.data.pictures import to_float
-    from dlcv_gan.runs import load_run
     from dlcv_gan.live import latent_directions
+    from dlcv_gan.runs.folder import load_run
     game = load_run(run)
     with torch.no_grad(): mean = game.encode(to_float(faces('train').images[:2000]))[0].mean(0)
     return dict(plane=rounded(latent_directions(game, 2)), mean_code=rounded(mean))
@@ -61,7 +61,7 @@ def flow_extras(run: Path) -> dict:
     "Where the mean code moves when an attribute is there, in a file of float16."
     from dlcv_gan.data.pictures import to_float
     from dlcv_gan.files import write_atomic
-    from dlcv_gan.runs import load_run
+    from dlcv_gan.runs.folder import load_run
     game, real = load_run(run), faces('train')
     with torch.no_grad(): z = torch.cat([game.encode(part)[0] for part in to_float(real.images[:4000]).split(250)])
     y = torch.as_tensor(real.labels[:4000]) > 0
@@ -83,7 +83,7 @@ def faces(split: str):
 
 
 def sprites():
-    "Real pictures, no part of any training: 32 faces, and 8 horses before 8 zebras, each set in one file with its labels."
+    "Real pictures, no part of any training: 32 faces, and 8 horses before 8 zebras, each set a file with its labels."
     from dlcv_gan.data.pictures import open_pictures
     real, animals = faces('test'), [open_pictures(world('animals')/f'test{side}', size=64) for side in 'AB']
     sheet('faces', real.images[:32], names=list(real.attributes), labels=np.asarray(real.labels[:32]).tolist())
@@ -95,8 +95,8 @@ def sheet(name: str, images, **about):
     from dlcv_gan.files import write_atomic
     from dlcv_gan.view import save_picture, to_grid
     save_picture(to_grid(images, 8, 0), SITE/f'{name}-real.png')
-    write_atomic(SITE/f'{name}-real.json', lambda f: f.write(json.dumps(dict(size=images.shape[1], count=len(images),
-                                                                             columns=8, **about)).encode()))
+    said = json.dumps(dict(size=images.shape[1], count=len(images), columns=8, **about))
+    write_atomic(SITE/f'{name}-real.json', lambda f: f.write(said.encode()))
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
-"""The film on the front page: one row of samples a run, from its first round to its last, out of the frames that each checkpoint keeps.
+"""The film on the front page: a row of samples a run, from first to last round, out of the frames in its checkpoint.
 
-    python tools/film.py RUN [RUN ...]     docs/_static/film.webp, and its last frame for readers who asked for less motion, film-still.webp
+    python tools/film.py RUN [RUN ...]     docs/_static/film.webp, and film-still.webp for readers who want less motion
 
 The shipped one shows course A and a run of course B: `dlcv_gan hw4 demo && dlcv_gan hw3 demo-b`, then
 `python tools/film.py demo/vae demo/gan demo/acgan demo-b/cgan`. What it shows is said in nbs/index.ipynb: change both.

@@ -2,7 +2,10 @@
 
     python tools/notebooks.py run [NB ...]      execute in place (scale from DLCV_GAN_SCALE, default laptop) and stamp
     python tools/notebooks.py check [NB ...]    fail where a notebook's code is not what its outputs were made by
+    python tools/notebooks.py carry REV [NB ...]    stamp anew what differs from revision REV by imports and names only
     python tools/notebooks.py readme            write README.md from nbs/index.ipynb, pictures included
+
+NB is a path below nbs/ without its ending (assignments/01_vae), its last part (01_vae), or that without number (vae).
 """
 import base64, hashlib, io, json, os, re, subprocess, sys, time, tomllib
 from pathlib import Path
@@ -13,6 +16,27 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 NBS = ROOT/'nbs'
+
+
+def name_of(path: Path) -> str:
+    "nbs/assignments/01_vae.ipynb -> 'assignments/01_vae'."
+    return path.relative_to(NBS).with_suffix('').as_posix()
+
+
+def notebooks() -> list[Path]:
+    "Every notebook, in all rooms."
+    return [p for p in sorted(NBS.rglob('*.ipynb')) if '.ipynb_checkpoints' not in p.parts]
+
+
+def find(name: str) -> Path:
+    "The one notebook of a name: its path below nbs/, its last part, or that without its number."
+    name, found = name.removeprefix('nbs/').removesuffix('.ipynb'), []
+    names = {name_of(p): p for p in notebooks()}
+    for spoken in (lambda n: n, lambda n: n.split('/')[-1], lambda n: re.sub(r'^\d+[a-z]*_', '', n.split('/')[-1])):
+        if found := [n for n in names if spoken(n) == name]: break
+    if not found: raise SystemExit(f'no notebook is called {name}; there are {", ".join(names)}')
+    if len(found) > 1: raise SystemExit(f'{name} is the name of several notebooks, say which: {", ".join(found)}')
+    return names[found[0]]
 
 
 def fingerprint(nb) -> str:
@@ -29,7 +53,7 @@ def save(nb, path: Path):
 
 
 def slim(nb, limit: int = 60_000, quality: int = 88):
-    "Keep large pictures as JPEG, a fifth of their PNG: a notebook must stay under 1 MB. Small ones (curves, mostly) stay as they are."
+    "Keep large pictures as JPEG, a fifth of their PNG: a notebook must stay under 1 MB. Small ones (curves) stay."
     for data in (o['data'] for c in nb.cells for o in c.get('outputs', []) if 'data' in o):
         for kind in ('image/png', 'image/jpeg'):
             if len(data.get(kind, '')) <= limit: continue
@@ -42,8 +66,7 @@ def slim(nb, limit: int = 60_000, quality: int = 88):
             break
 
 
-# Run after a notebook's last cell and then taken out again: what its kernel held at most, in units of 1024 bytes (bytes
-# on macOS).
+# Run after a notebook's last cell and then taken out: what its kernel held at most, in units of 1024 bytes (macOS: 1).
 PEAK = "import resource as _resource\nprint(_resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss)"
 
 
@@ -61,31 +84,30 @@ def run(path: Path):
         if c.cell_type == 'code': c.outputs, c.execution_count = [], None
     # not every system has `resource`
     nb.cells.append(nbformat.v4.new_code_cell(PEAK, metadata=dict(tags=['raises-exception'])))
-    NotebookClient(nb, timeout=3600, kernel_name='python3', resources={'metadata': {'path': str(NBS)}},
-                   store_widget_state=True).execute()
+    NotebookClient(nb, timeout=3600, kernel_name='python3', store_widget_state=True,
+                   resources={'metadata': {'path': str(path.parent)}}).execute()
     memory = megabytes(nb.cells.pop())
     slim(nb)
     if len(json.dumps(nb)) > 950_000: slim(nb, 20_000, quality=70)
     nb.metadata['executed'] = dict(code=fingerprint(nb), scale=os.environ.get('DLCV_GAN_SCALE', 'laptop'),
-                                   seconds=round(time.time() - start),
-                                   **(dict(megabytes=memory) if memory else {}))
+                                   seconds=round(time.time() - start), **(dict(megabytes=memory) if memory else {}))
     save(nb, path)
     subprocess.run(['nbdev_clean', '--fname', str(path)], check=True, cwd=ROOT)
-    print(f"{path.name}: {nb.metadata['executed']['seconds']} s, {memory or '?'} MB of memory, "
+    print(f"{name_of(path)}: {nb.metadata['executed']['seconds']} s, {memory or '?'} MB of memory, "
           f"{path.stat().st_size / 1e3:.0f} kB", flush=True)
 
 
 def faults(path: Path) -> list[str]:
     "What is wrong with a committed notebook, in words; empty when nothing is."
     nb = nbformat.read(path, as_version=4)
-    stamp, name = nb.metadata.get('executed'), path.name
+    stamp, name = nb.metadata.get('executed'), name_of(path)
     errors = [f'{name}: cell {i} holds an error' for i, c in enumerate(nb.cells)
               for o in c.get('outputs', []) if o.output_type == 'error']
-    if not stamp: return errors + [f'{name}: never executed as a whole; run `make notebooks NB={path.stem}`']
+    if not stamp: return errors + [f'{name}: never executed as a whole; run `make notebooks NB={name}`']
     if stamp['code'] != fingerprint(nb):
-        errors.append(f'{name}: its code changed after its outputs were made; run `make notebooks NB={path.stem}`')
+        errors.append(f'{name}: its code changed after its outputs were made; run `make notebooks NB={name}`')
     if stamp['scale'] == 'smoke':
-        errors.append(f'{name}: committed at smoke scale; run `make notebooks NB={path.stem}`')
+        errors.append(f'{name}: committed at smoke scale; run `make notebooks NB={name}`')
     if path.stat().st_size > 1_000_000: errors.append(f'{name}: {path.stat().st_size / 1e6:.1f} MB, over 1 MB')
     return errors
 
@@ -93,9 +115,10 @@ def faults(path: Path) -> list[str]:
 def readme():
     "Turn index.ipynb into README.md; its pictures go to docs/readme/."
     nb, out, pics = nbformat.read(NBS/'index.ipynb', as_version=4), [], ROOT/'docs'/'readme'
-    said = tomllib.loads((Path(__file__).parents[1]/'docs'/'figures.toml').read_text(encoding='utf-8'))['index']
+    figures = Path(__file__).parents[1]/'docs'/'figures.toml'
+    said = tomllib.loads(figures.read_text(encoding='utf-8')).get('index', {})
     pics.mkdir(parents=True, exist_ok=True)
-    for i, c in enumerate(nb.cells):
+    for c in nb.cells:
         hidden = re.search(r'(?m)^#\|\s*hide', c.source)
         if c.cell_type == 'markdown': out.append(c.source)
         if c.cell_type == 'markdown' or hidden: continue
@@ -110,14 +133,18 @@ def readme():
                 out.append(f'![{said.get(c.id, "")}](docs/readme/{name})')
             elif o.output_type == 'stream' or 'text/plain' in data:
                 out.append('```\n' + (o.get('text') or data.get('text/plain')).rstrip() + '\n```')
-    text = re.sub(r'\((\w+)\.ipynb', r'(nbs/\1.ipynb', '\n\n'.join(out)).replace('="../docs/', '="docs/') + '\n'
+    text = re.sub(r'\]\((?!\w+:)([\w./-]+\.ipynb)', r'](nbs/\1', '\n\n'.join(out)) # nbs/ is one folder deeper
+    text = re.sub(r'(="|\]\()\.\./', r'\1', text) + '\n'
     (ROOT/'README.md').write_text(text, encoding='utf-8')
 
 
 def main(verb='check', *names):
-    paths = [NBS/f'{n}.ipynb' for n in names] or sorted(NBS.glob('*.ipynb'))
-    if verb == 'run': return [run(p) for p in paths] and 0
     if verb == 'readme': return readme()
+    if verb == 'carry':
+        from carry import carry
+        return carry(*names)
+    paths = [find(n) for n in names] or notebooks()
+    if verb == 'run': return [run(p) for p in paths] and 0
     wrong = [f for p in paths for f in faults(p)]
     print('\n'.join(wrong) or f'{len(paths)} notebooks: code and outputs agree')
     return len(wrong) > 0

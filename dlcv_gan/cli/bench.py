@@ -58,7 +58,7 @@ def synchronize(device: torch.device, # where the nets live
 
 # %% ../../nbs/command/bench.ipynb #750eae1a
 class BareLoop:
-    "A D step and a G step, and nothing else; `plain` leaves out precision, memory format, the fused optimizer and the freezing of D."
+    "A D step and a G step, and nothing else; `plain`: as in a first tutorial, without the four cares for speed."
     def __init__(self,
                  name: str, # nets, a key of `NETS`
                  bs: int, # pictures a step
@@ -72,8 +72,8 @@ class BareLoop:
         self.generator, self.discriminator = (n.to(device) for n in build_nets(name, width, size))
         if not plain:
             for n in (self.generator, self.discriminator): n.to(memory_format=torch.channels_last)
-        adam = lambda net: torch.optim.Adam(net.parameters(), lr=2e-4, betas=(.5, .999), fused=None if plain else True)
-        self.opts = adam(self.discriminator), adam(self.generator)
+        self.opts = tuple(torch.optim.Adam(net.parameters(), lr=2e-4, betas=(.5, .999), fused=None if plain else True)
+                          for net in (self.discriminator, self.generator))
         self.batches = Batches(random_pictures(32 * bs, size) if pictures is None else pictures, bs=bs, device=device)
 
     def noise(self,
@@ -95,8 +95,8 @@ class BareLoop:
               x: Tensor, # real pictures
              ):
         "One D step and one G step."
-        G, D, (opt_d, opt_g) = self.generator, self.discriminator, self.opts
-        autocast = lambda: torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None)
+        D, (opt_d, opt_g) = self.discriminator, self.opts
+        def autocast(): return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None)
         if self.plain: x = x.contiguous()
         with autocast():
             with torch.no_grad(): fake = self.noise(len(x))
@@ -161,7 +161,7 @@ class Fitted:
 
 
 class Pairs:
-    "What fastai's `GANLearner` eats: (noise, real pictures), without end, so that no validation falls into the measurement."
+    "What fastai's `GANLearner` takes: (noise, real pictures), without end, so that no validation is measured."
     def __init__(self,
                  batches: Batches, # the real pictures
                  nz: int, # length of the latent
@@ -227,7 +227,7 @@ def peak_memory(kind: str, # contender
                 width: int | None = None, # channels; None: as printed
                 device: str | None = None, # None: fastai's default
                ) -> float: # MB
-    "Peak memory of a contender above what the process held before; right in a fresh process only, as `in_fresh_process` gives it."
+    "Peak memory of a contender above what the process held before; right in a fresh process only."
     device = torch.device(device or default_device())
     contender('bare', 'R0.DCGAN', 2, device, 4, 32).play(1) # the libraries' own start-up is nobody's memory
     if kind == 'fastai': import fastai.vision.gan # noqa: F401 -- nor is an import
@@ -244,14 +244,15 @@ def peak_memory(kind: str, # contender
 def memory_growth(rounds: int = 1000, # how many are watched
                   settle: int = 200, # rounds before that, in which caches fill
                   device: str | None = None, # None: fastai's default
-                 ) -> dict: # rounds, mb (growth of the process or of the GPU's allocations), history_mb (the recorded rows' share)
+                 ) -> dict: # rounds, mb (growth of the process, or on the GPU), history_mb (the recorded rows' share)
     "What a long run of a small game adds to the memory; right in a fresh process only."
     device = torch.device(device or default_device())
     torch.set_num_threads(1) # tiny nets: threads would only wait for each other
     points = Batches(torch.randn(512, 2), bs=16, device=device)
     learn = GameLearner(DataLoaders(points, device=device), GAN(ToyGenerator(16, 32), ToyDiscriminator(32)), DG(1, 1))
-    used = lambda: (gc.collect(), torch.cuda.memory_allocated(device) / 1e6 if device.type == 'cuda'
-                    else resident()[0])[1]
+    def used():
+        gc.collect()
+        return torch.cuda.memory_allocated(device) / 1e6 if device.type == 'cuda' else resident()[0]
     with learn.no_bar(), learn.no_logging():
         learn.fit_rounds(settle)
         before = used()
@@ -265,7 +266,8 @@ def in_fresh_process(function: str, # name of a function of this module
                      **kwargs, # its arguments: plain values
                     ): # what it returned
     "Call a function of this module in a new Python process."
-    code = f'import json, sys; from dlcv_gan.cli import bench; print(json.dumps(bench.{function}(**json.loads(sys.argv[1]))))'
+    code = ('import json, sys; from dlcv_gan.cli import bench; '
+            f'print(json.dumps(bench.{function}(**json.loads(sys.argv[1]))))')
     run = subprocess.run([sys.executable, '-c', code, json.dumps(kwargs)], capture_output=True, text=True)
     if run.returncode:
         raise RuntimeError(f'measuring {function}({kwargs}) in a process of its own failed (exit code '
@@ -279,11 +281,11 @@ KINDS = ('learner', 'bare', 'plain', 'fastai')
 def machine(device: torch.device, # where was measured
            ) -> dict: # plain values
     "Where this was measured: numbers of different machines are not comparable."
-    names = [line.split(':', 1)[1].strip() for line in (Path('/proc/cpuinfo').read_text().splitlines()
-                                                        if Path('/proc/cpuinfo').exists() else [])
-             if line.startswith('model name')]
-    hardware = torch.cuda.get_device_name(device) if device.type == 'cuda' else (names
-                                                                                 or [platform.processor() or platform.machine()])[0]
+    about = Path('/proc/cpuinfo')
+    lines = about.read_text().splitlines() if about.exists() else []
+    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
+    if device.type == 'cuda': hardware = torch.cuda.get_device_name(device)
+    else: hardware = names[0] if names else platform.processor() or platform.machine()
     dtype = fast_dtype(device)
     return dict(device=str(device), hardware=hardware, threads=torch.get_num_threads(), torch=torch.__version__,
                 precision='fp32' if dtype is None else 'bf16',
@@ -308,13 +310,13 @@ class Bench:
     def ratios(self) -> pd.DataFrame: # nets, bs, against, ratio (median over laps), lowest, highest
         "How many times as fast the learner is as each of the others, formed lap by lap."
         laps = self.laps.pivot(index=['nets', 'bs', 'lap'], columns='contender', values='images_per_second')
-        ratio = laps.drop(columns='learner').rdiv(laps['learner'],
-                                                  axis=0).stack().rename('ratio').rename_axis(['nets', 'bs', 'lap', 'against'])
+        ratio = laps.drop(columns='learner').rdiv(laps['learner'], axis=0).stack().rename('ratio')
+        ratio = ratio.rename_axis(['nets', 'bs', 'lap', 'against'])
         return ratio.groupby(['nets', 'bs', 'against']).agg(ratio='median', lowest='min', highest='max').reset_index()
 
     def as_dict(self) -> dict: # plain values, ready for JSON
         "Everything, for machines."
-        records = lambda df: json.loads(df.to_json(orient='records'))
+        def records(df): return json.loads(df.to_json(orient='records'))
         return dict(machine=self.machine, speed=records(self.table()), ratios=records(self.ratios()),
                     memory_growth=self.growth, laps=records(self.laps))
 
@@ -323,8 +325,9 @@ class Bench:
         said = []
         for _, r in self.ratios().iterrows():
             if r.against == 'plain': continue
-            is_bare = r.against == 'bare'
-            words = f'{abs(1 - r.ratio):.0%} {"slower" if r.ratio < 1 else "faster"} than the bare loop' if is_bare else f"{r.ratio:.2f} times fastai's GANLearner"
+            words = f"{r.ratio:.2f} times fastai's GANLearner"
+            if r.against == 'bare':
+                words = f'{abs(1 - r.ratio):.0%} {"slower" if r.ratio < 1 else "faster"} than the bare loop'
             said.append(f'{r.nets}, batch {r.bs}: the learner is {words} (laps from {r.lowest:.2f} to {r.highest:.2f} '
                         'times)')
         if self.growth:
@@ -335,8 +338,8 @@ class Bench:
     def text(self) -> str: # for a terminal
         "Table, ratios and verdict as text."
         where = ', '.join(f'{k} {v}' for k, v in self.machine.items() if v is not None)
-        table = self.table().rename(columns={'images_per_second': 'images/s',
-                                             'peak_mb': 'peak MB'}).to_string(index=False, float_format='{:.0f}'.format)
+        table = self.table().rename(columns={'images_per_second': 'images/s', 'peak_mb': 'peak MB'})
+        table = table.to_string(index=False, float_format='{:.0f}'.format)
         return '\n'.join([where, '', table, '', *self.verdict()])
 
 
@@ -353,7 +356,8 @@ def bench(nets: tuple = tuple(NETS), # which, keys of `NETS`
     "Race the contenders in turns: images per second and peak memory of D+G rounds."
     unknown = [n for n in nets if n not in NETS] + [k for k in kinds if k not in KINDS]
     if unknown:
-        raise ValueError(f'bench knows no {unknown[0]!r}: nets are {", ".join(NETS)}, contenders are {", ".join(KINDS)}')
+        raise ValueError(f'bench knows no {unknown[0]!r}: nets are {", ".join(NETS)}, '
+                         f'contenders are {", ".join(KINDS)}')
     if 'learner' not in kinds: raise ValueError("kinds must name 'learner': all ratios are against it")
     device, say, rows, peaks = torch.device(device or default_device()), say or (lambda line: None), [], []
     for name in nets:
@@ -369,9 +373,9 @@ def bench(nets: tuple = tuple(NETS), # which, keys of `NETS`
             gc.collect()
             if not memory: continue
             say(f'{name}, batch {bs}: peak memory, a process each')
-            for k in kinds: peaks.append(dict(nets=name, bs=bs, contender=k,
-                                              peak_mb=in_fresh_process('peak_memory', kind=k, name=name, bs=bs,
-                                                                       width=width, device=str(device))))
+            for k in kinds:
+                peak = in_fresh_process('peak_memory', kind=k, name=name, bs=bs, width=width, device=str(device))
+                peaks.append(dict(nets=name, bs=bs, contender=k, peak_mb=peak))
     if memory: say('memory over 1,000 rounds of a small game')
     growth = in_fresh_process('memory_growth', device=str(device)) if memory else None
     return Bench(pd.DataFrame(rows), pd.DataFrame(peaks), growth, machine(device))

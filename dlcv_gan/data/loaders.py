@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-import torch
 import numpy as np
+import torch
 import torch.nn.functional as F
 from fastai.data.core import DataLoaders
 from fastai.torch_core import default_device
@@ -34,17 +34,17 @@ def turn_pictures(x: Tensor, # images (n, c, h, w)
 
 def _random(*key):
     "A generator that depends on these numbers only; the global one is left alone."
-    return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return torch.Generator().manual_seed(seed)
 
 # %% ../../nbs/library/data/loaders.ipynb #9a5c6e03
 def _free_memory(device):
     "Bytes free on a device, as far as can be known; a container's limit counts."
     if device.type == 'cuda': return torch.cuda.mem_get_info(device)[0]
-    free = []
+    free, group = [], Path('/sys/fs/cgroup')
     try: free.append(int(re.search(r'MemAvailable:\s*(\d+)', Path('/proc/meminfo').read_text())[1]) * 1024)
     except (OSError, TypeError): free.append(2**31)
-    try:
-        free.append(int(Path('/sys/fs/cgroup/memory.max').read_text()) - int(Path('/sys/fs/cgroup/memory.current').read_text()))
+    try: free.append(int((group/'memory.max').read_text()) - int((group/'memory.current').read_text()))
     except (OSError, ValueError): pass
     return min(free)
 
@@ -54,20 +54,19 @@ def _as_items(items):
     kind = items.dtype
     if kind in (np.uint8, torch.uint8):
         if items.ndim != 4 or items.shape[-1] not in (1, 3, 4):
-            raise ValueError(f'bytes of shape {tuple(items.shape)} are not pictures (n, h, w, channels). Put the '
-                             'channels last.')
+            raise ValueError(f'bytes of shape {tuple(items.shape)} are not pictures (n, h, w, channels). '
+                             'Put the channels last.')
     elif 'float' in str(kind): items = torch.as_tensor(items).to(torch.float32)
     else:
-        raise ValueError(f'items are {kind}. Give uint8 pictures (n, h, w, c), scaled to [-1, 1] here, or floats, '
-                         'passed as they are.')
+        raise ValueError(f'items are {kind}. '
+                         'Give uint8 pictures (n, h, w, c), scaled to [-1, 1] here, or floats, passed as they are.')
     return items
 
 # %% ../../nbs/library/data/loaders.ipynb #30b0663c
 class Batches:
-    "A loader of pictures or points: order and augmentation are pure functions of (seed, position), so a run can stop and go on."
-    def __init__(
-                 # `Pictures`, uint8 (n, h, w, c) scaled to [-1, 1], or floats of any shape passed as they are
-                 self, items,
+    "A loader of pictures or points: order and augmentation are pure functions of (seed, position)."
+    def __init__(self,
+                 items, # `Pictures`, uint8 (n, h, w, c) scaled to [-1, 1], or floats of any shape passed as they are
                  labels=None, # (n, a) or (n,); `Pictures` bring their own
                  bs: int = 64, # items a batch (on each rank)
                  shuffle: bool = True, # a new order each epoch; without it every pass starts at the first item
@@ -76,8 +75,7 @@ class Batches:
                  rotate: float = 0., # turn by up to this many degrees either way
                  seed: int = 0, # of order and augmentation
                  drop_last: bool = True, # leave out an epoch's last, smaller batch?
-                 # keep all data on the device? None: if they take at most half of its free memory
-                 resident: bool = None,
+                 resident: bool = None, # keep all data on the device? None: if they fit into half of its free memory
                  rank: int = 0, # this process among `world`
                  world: int = 1, # processes that share each step: together they serve bs * world items
                 ):
@@ -85,13 +83,14 @@ class Batches:
         if isinstance(items, Pictures): items, labels = items.images, items.labels if labels is None else labels
         if not (labels is None or isinstance(labels, Tensor)): labels = torch.from_numpy(np.array(labels))
         self.items, self.labels = _as_items(items), None if labels is None else labels.to(torch.float32)
-        self.n, self.bs, self.shuffle, self.flip, self.rotate, self.seed = len(self.items), bs, shuffle, flip, rotate, seed
-        self.drop_last, self.resident, self.rank, self.world = drop_last, resident, rank, world
+        self.n, self.bs, self.shuffle, self.drop_last = len(self.items), bs, shuffle, drop_last
+        self.flip, self.rotate, self.seed = flip, rotate, seed
+        self.resident, self.rank, self.world = resident, rank, world
         self._check()
         self._position, self._data, self._order, self.device = 0, None, (None, None), device
 
     def _check(self):
-        "Everything that can be wrong with the arguments, told at once and not in the middle of a run."
+        "Refuse arguments that cannot work, at once and not in the middle of a run."
         def refuse(wrong, mend): raise ValueError(f'{wrong}. {mend}.')
         n, bs, world, shape = self.n, self.bs, self.world, tuple(self.items.shape)
         if not isinstance(bs, int) or bs < 1:
@@ -146,8 +145,9 @@ class Batches:
         "Which items the whole step at this position serves, all ranks together."
         epoch, step = divmod(position, len(self))
         if self._order[0] != epoch:
-            self._order = epoch, torch.randperm(self.n, generator=_random(self.seed, 0,
-                                                                          epoch)) if self.shuffle else torch.arange(self.n)
+            order = (torch.randperm(self.n, generator=_random(self.seed, 0, epoch)) if self.shuffle
+                     else torch.arange(self.n))
+            self._order = epoch, order
         return self._order[1][step*self.bs*self.world:(step + 1)*self.bs*self.world]
 
     def _mine(self, t): return t.tensor_split(self.world)[self.rank]
@@ -184,15 +184,15 @@ class Batches:
         index = self._indices(position)
         mine = self._mine(index).to(self.device)
         x, y = self._data
-        return self._finish(x.index_select(0, mine), None if y is None else y.index_select(0, mine), position,
-                            len(index))
+        y = None if y is None else y.index_select(0, mine)
+        return self._finish(x.index_select(0, mine), y, position, len(index))
 
     def _read(self, position):
         "Raw items of a position from the file: what the background thread does."
         index = self._indices(position)
         mine = self._mine(index)
-        raw = self.items[mine] if isinstance(self.items,
-                                             Tensor) else torch.from_numpy(np.asarray(self.items[mine.numpy()]))
+        if isinstance(self.items, Tensor): raw = self.items[mine]
+        else: raw = torch.from_numpy(np.asarray(self.items[mine.numpy()]))
         y = None if self.labels is None else self.labels[mine]
         if self.device.type == 'cuda': raw, y = raw.pin_memory(), None if y is None else y.pin_memory()
         return raw, y, position, len(index)
@@ -205,8 +205,8 @@ class Batches:
                 while positions or ahead:
                     while positions and len(ahead) < 3: ahead.append(pool.submit(self._read, positions.popleft()))
                     raw, y, *where = ahead.popleft().result()
-                    raw, y = raw.to(self.device,
-                                    non_blocking=True), None if y is None else y.to(self.device, non_blocking=True)
+                    raw = raw.to(self.device, non_blocking=True)
+                    if y is not None: y = y.to(self.device, non_blocking=True)
                     yield self._finish(raw, y, *where)
             finally:
                 for f in ahead: f.cancel()
@@ -242,22 +242,21 @@ class Batches:
 
 # %% ../../nbs/library/data/loaders.ipynb #19eb1c38
 def _of_one_kind(a, b):
-    "Heaps of wildly different numbers or sizes are no task: the one is learned by heart, the other told by its blur."
+    "Domains of wildly different size are refused: the smaller is learned by heart, or known by its blur."
     n, m = len(a.dataset), len(b.dataset)
     if max(n, m) > 20*min(n, m):
-        raise ValueError(f'the two heaps hold {n} and {m} pictures: the smaller one would be learned by heart. Give '
-                         'at most 20 times as many of the one as of the other.')
+        raise ValueError(f'the two domains hold {n} and {m} pictures: the smaller one would be learned by heart. '
+                         'Give at most 20 times as many of the one as of the other.')
     if not (isinstance(a.dataset, Pictures) and isinstance(b.dataset, Pictures) and a.dataset.side and b.dataset.side):
         return
     (small, large), size = sorted((a.dataset.side, b.dataset.side)), a.dataset.images.shape[1]
     if large >= 4*small and size >= 2*small:
-        raise ValueError(f'the pictures of the two heaps are {a.dataset.side:.0f} and {b.dataset.side:.0f} pixels a '
-                         f'side: enlarged to {size}, the smaller ones '
-                         'would be told by their blur. Give pictures of similar size, or a size that none is enlarged '
-                         'to.')
+        raise ValueError(f'the pictures of the two domains are {a.dataset.side:.0f} and {b.dataset.side:.0f} pixels a '
+                         f'side: enlarged to {size}, the smaller ones would be known by their blur. '
+                         'Give pictures of similar size, or a size that none is enlarged to.')
 
 class Unpaired:
-    "Two loaders dealt in step: batches (a, b) of items that do not belong together; an epoch is over when the longer heap is."
+    "Two loaders dealt in step: batches (a, b) of items that do not belong together; an epoch is the longer one's."
     def __init__(self,
                  a, # a loader with `position`, such as `Batches`
                  b, # another, with the same batch size, on the same device
@@ -322,8 +321,8 @@ def picture_loaders(train, # `Pictures` (or anything `Batches` takes) to learn f
                     seed: int = 0, # of order and augmentation
                     flip: bool = False, # mirror training pictures?
                     rotate: float = 0., # turn training pictures by up to this many degrees
-                    # this process among those that share each step; validation is not shared
-                    rank: int = 0, world: int = 1,
+                    rank: int = 0, # this process among those that share each step
+                    world: int = 1, # how many share it; validation is not shared
                    ) -> DataLoaders: # fastai's, around two `Batches`
     "Loaders for a fastai `Learner`: shuffled and augmented for training, plain and whole for validation."
     first = Batches(train, bs=bs, device=device, seed=seed, flip=flip, rotate=rotate, rank=rank, world=world)

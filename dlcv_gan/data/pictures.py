@@ -6,16 +6,16 @@
 __all__ = ['to_float', 'to_uint8', 'Pictures', 'cache_pictures', 'open_pictures', 'from_torchvision', 'torchvision_pictures']
 
 # %% ../../nbs/library/data/pictures.ipynb #abcf407f
-import errno, hashlib, inspect, json, os, re, shutil, zipfile
+import errno, hashlib, inspect, json, os, shutil, zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 import numpy as np
-from PIL import Image, ImageOps
+import torch
 from fastprogress.fastprogress import progress_bar
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from .readers import Listing, Rejects, check_split, find_reader, nearest_name, read_iclevr
@@ -26,8 +26,8 @@ def to_float(images, # uint8 (n, h, w, c), an array or a tensor
     "Bytes to the range that networks see."
     if not isinstance(images, Tensor): images = torch.from_numpy(np.array(images))
     if images.dtype != torch.uint8 or images.ndim != 4:
-        raise ValueError(f'to_float takes uint8 (n, h, w, c), not {images.dtype} {tuple(images.shape)}. Convert or '
-                         'reshape first.')
+        raise ValueError(f'to_float takes uint8 (n, h, w, c), not {images.dtype} {tuple(images.shape)}. '
+                         'Convert or reshape first.')
     return images.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1)
 
 def to_uint8(x: Tensor, # float (n, c, h, w); what lies outside [-1, 1] is clipped
@@ -43,7 +43,7 @@ def _rgb(picture):
         values = np.asarray(picture).astype(np.int64)
         if values.min() < 0 or values.max() > 65535: raise ValueError('32-bit integers beyond 16 bits')
         return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert('RGB')
-    if picture.mode == 'F': raise ValueError('floating-point pixels, whose range is anyone\'s guess')
+    if picture.mode == 'F': raise ValueError("floating-point pixels, whose range is anyone's guess")
     if picture.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in picture.info:
         picture = picture.convert('RGBA')
         return Image.alpha_composite(Image.new('RGBA', picture.size, 'white'), picture).convert('RGB')
@@ -54,8 +54,8 @@ def _fit(picture, size, crop):
     if crop == 'centre': box = _centre_box(*picture.size)
     elif crop == 'resize': box = None
     else:
-        raise ValueError(f"crop is {crop!r}. Say 'centre' (square from the middle) or 'resize' (squeeze the whole "
-                         "picture).")
+        raise ValueError(f"crop is {crop!r}. "
+                         "Say 'centre' (square from the middle) or 'resize' (squeeze the whole picture).")
     return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 def _centre_box(w, h):
@@ -65,7 +65,7 @@ def _centre_box(w, h):
 # %% ../../nbs/library/data/pictures.ipynb #6cab2a95
 @dataclass
 class Pictures:
-    "Decoded pictures and their labels: `images` uint8 (n, h, w, 3), usually memory-mapped, `labels` uint8 (n, a) or None."
+    "Decoded pictures, usually memory-mapped, and their labels; a `Dataset` that can be sliced."
     images: np.ndarray # uint8 (n, h, w, 3)
     labels: np.ndarray = None # (n, a) zeros and ones, or None
     attributes: list = field(default_factory=list) # a names of label columns
@@ -80,17 +80,18 @@ class Pictures:
         "Picture i as float (3, h, w) in [-1, 1]."
         return to_float(self.images[i][None])[0]
     def __getitem__(self, i):
-        "A number gives `(image,)` or `(image, label)` as tensors; a slice, a list of numbers or a mask gives smaller `Pictures`."
+        "A number gives `(image,)` or `(image, label)` as tensors; a slice, a list or a mask gives smaller `Pictures`."
         if isinstance(i, (int, np.integer)):
             x = self.tensor(i)
             return (x,) if self.labels is None else (x, torch.tensor(self.labels[i], dtype=torch.float32))
         if not isinstance(i, slice): i = np.asarray(i) if len(i) else np.zeros(0, int)
-        return Pictures(self.images[i], None if self.labels is None else self.labels[i], self.attributes,
-                        [self.names[j] for j in np.arange(len(self))[i]] if self.names else [], self.skipped, self.side)
+        labels = None if self.labels is None else self.labels[i]
+        names = [self.names[j] for j in np.arange(len(self))[i]] if self.names else []
+        return Pictures(self.images[i], labels, self.attributes, names, self.skipped, self.side)
     def with_attributes(self,
                         attributes: list, # names of label columns
                        ) -> 'Pictures': # views of the same images
-        "The same pictures with these label columns only, in this order; ValueError suggests the nearest name for an unknown one."
+        "The same pictures with these label columns only, in this order; ValueError suggests the nearest name."
         for i, a in enumerate(attributes):
             if a in attributes[:i]: raise ValueError(f'The attribute {a!r} is asked for twice. Name each column once.')
             if a not in self.attributes:
@@ -101,7 +102,7 @@ class Pictures:
 
 # %% ../../nbs/library/data/pictures.ipynb #663dbc35
 def _cache_home(root, cache):
-    "Where caches go: what was asked for, $DLCV_GAN_CACHE, beside the data, or the user's cache where that is read-only."
+    "Where caches go: what was asked for, $DLCV_GAN_CACHE, beside the data, or the user's cache if that is read-only."
     asked = cache or os.environ.get('DLCV_GAN_CACHE')
     home = Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'dlcv_gan'
     for folder in [Path(asked)] if asked else [Path(root)/'.dlcv_gan_cache', home]:
@@ -111,12 +112,12 @@ def _cache_home(root, cache):
             probe.touch(); probe.unlink()
             return folder
         except OSError as e: refused = e
-    raise OSError(refused.errno, f'{folder}: cannot be written ({refused.strerror}). Pass cache=<a folder that can>, '
-                                 'or set DLCV_GAN_CACHE')
+    raise OSError(refused.errno, f'{folder}: cannot be written ({refused.strerror}). '
+                                 'Pass cache=<a folder that can>, or set DLCV_GAN_CACHE')
 
 @contextmanager
 def _locked(path):
-    "One builder at a time; the lock dies with its process, so none is ever stale. Where there are no such locks, build unlocked."
+    "One builder at a time; the lock dies with its process. Where there are no such locks, build unlocked."
     with open(path, 'w') as f:
         try: import fcntl; fcntl.flock(f, fcntl.LOCK_EX)
         except (ImportError, OSError): pass
@@ -124,7 +125,7 @@ def _locked(path):
 
 # %% ../../nbs/library/data/pictures.ipynb #fbbb93be
 def _write_images(path, n, load, size, bar, rejects):
-    "Decode n pictures in order into an .npy; returns which were kept. The header is written last, when it is known how many."
+    "Decode n pictures in order into an .npy; returns which were kept. The header is final when that is known."
     kept, head = [], dict(descr='|u1', fortran_order=False)
     def one(i):
         try: return load(i)
@@ -181,10 +182,10 @@ def _open_cache(folder, size):
 
 # %% ../../nbs/library/data/pictures.ipynb #e618ba4f
 def _cached(n, load, key, names, root, size, crop, cache, on_bad, progress, sides=None):
-    "The one door to pixels: open the cache of this key, or build it; returns (images, kept, skipped, side). `load` fills `sides`."
+    "Open the cache of this key, or build it: (images, kept, skipped, side). `load` fills `sides`."
     if not (isinstance(size, int) and size > 0):
         raise ValueError(f'size is {size!r}. Give the side of the square pictures in pixels, such as 64.')
-    _fit(Image.new('RGB', (1, 1)), 1, crop)     # a misspelt crop is told before anything is decoded
+    _fit(Image.new('RGB', (1, 1)), 1, crop)     # a misspelt crop is refused before anything is decoded
     about = dict(version=1, size=size, crop=crop)
     digest = hashlib.sha256(json.dumps([about, key]).encode()).hexdigest()[:20]
     home = _cache_home(root, cache)
@@ -201,8 +202,7 @@ def _cached(n, load, key, names, root, size, crop, cache, on_bad, progress, side
 
 def cache_pictures(listing: Listing, # what a reader returned
                    size: int = 64, # side of the square pictures, pixels
-                   # 'centre': square of the shorter side from the middle; 'resize': squeeze the whole picture
-                   crop: str = 'centre',
+                   crop: str = 'centre', # 'centre': square from the middle; 'resize': squeeze the whole picture
                    # folder for caches; default $DLCV_GAN_CACHE, <root>/.dlcv_gan_cache, or the user's cache folder
                    cache=None,
                    on_bad: str = 'raise', # 'raise': stop at a picture that cannot be decoded; 'skip': name it and go on
@@ -220,21 +220,18 @@ def cache_pictures(listing: Listing, # what a reader returned
             sides[i] = min(picture.size)
             return _fit(_rgb(picture), size, crop)
     key = [(n, s.st_size, s.st_mtime_ns) for n, s in zip(names, stats)]
-    images, kept, skipped, side = _cached(len(listing), load, key, [str(f) for f in listing.files],
-                                          listing.root or base,
-                                          size, crop, cache, on_bad, progress, sides)
+    paths, root = [str(f) for f in listing.files], listing.root or base
+    images, kept, skipped, side = _cached(len(listing), load, key, paths, root, size, crop, cache, on_bad, progress,
+                                          sides)
     labels = None if listing.labels is None else listing.labels[kept]
     return Pictures(images, labels, listing.attributes, [names[i] for i in kept], listing.skipped + skipped, side)
 
 # %% ../../nbs/library/data/pictures.ipynb #0f1a4293
 def open_pictures(root, # a folder in any of the layouts above
-                  # 'train' or 'test' (CelebA also 'valid', a plain folder a subfolder's name), 'all'
-                  split: str = 'train',
+                  split: str = 'train', # 'train', 'test' (CelebA also 'valid', plain pictures a subfolder) or 'all'
                   size: int = 64, # side of the square pictures, pixels
-                  # 'raise': stop at the first bad row or picture; 'skip': name each in `.skipped` and go on
-                  on_bad: str = 'raise',
-                  # 'centre' or 'resize', see `cache_pictures`; default: 'resize' for i-CLEVR only
-                  crop: str | None = None,
+                  on_bad: str = 'raise', # 'raise': stop at the first fault; 'skip': name each in `.skipped` and go on
+                  crop: str | None = None, # 'centre' or 'resize', see `cache_pictures`; None: 'resize' for i-CLEVR only
                   cache=None, # folder for caches
                   progress: bool = True, # show a bar while decoding?
                  ) -> Pictures: # FileNotFoundError says what was looked for
@@ -245,18 +242,17 @@ def open_pictures(root, # a folder in any of the layouts above
 
 # %% ../../nbs/library/data/pictures.ipynb #6cb6a9f1
 def _torchvision_labels(dataset):
-    "(labels (n, a) uint8 or None, attribute names) of a torchvision data set: CelebA's attributes, or one column a class."
+    "(labels (n, a) uint8 or None, names) of a torchvision data set: CelebA's attributes, or one column a class."
     if hasattr(dataset, 'attr_names'): return np.asarray(dataset.attr, np.uint8), [a for a in dataset.attr_names if a]
     targets = np.asarray(getattr(dataset, 'targets', getattr(dataset, 'labels', None)))
-    # none, or not class numbers
+    # no targets, or not class numbers
     if targets.ndim != 1 or targets.dtype.kind not in 'iu' or targets.min() < 0: return None, []
     classes = [str(c) for c in getattr(dataset, 'classes', range(targets.max() + 1))]
     return np.eye(len(classes), dtype=np.uint8)[targets], classes
 
 def _torchvision_files(dataset):
     "The picture files of a torchvision data set that keeps them as files, or None."
-    # ImageFolder and what is built on it
-    if hasattr(dataset, 'imgs'): return [Path(f) for f, _ in dataset.imgs]
+    if hasattr(dataset, 'imgs'): return [Path(f) for f, _ in dataset.imgs] # ImageFolder and what is built on it
     if hasattr(dataset, 'attr_names'):
         return [Path(dataset.root, dataset.base_folder, 'img_align_celeba', f) for f in dataset.filename]
 
@@ -265,13 +261,13 @@ def from_torchvision(dataset, # a torchvision data set without transforms
                      crop: str = 'centre', # 'centre' or 'resize', see `cache_pictures`
                      cache=None, on_bad: str = 'raise', progress: bool = True, # as `cache_pictures`
                     ) -> Pictures: # labels: CelebA's attributes, or one column a class
-    "Decode a torchvision data set through the same cache; ValueError where it has transforms or does not give pictures."
+    "Decode a torchvision data set through the same cache; ValueError where it has transforms or gives no pictures."
     if getattr(dataset, 'transforms', None):
         raise ValueError(f'{type(dataset).__name__} has transforms, which would be cached with it. Make it without.')
     labels, attributes = _torchvision_labels(dataset)
     if files := _torchvision_files(dataset):
-        return cache_pictures(Listing(files, labels, attributes, root=Path(dataset.root)), size, crop, cache, on_bad,
-                              progress)
+        listing = Listing(files, labels, attributes, root=Path(dataset.root))
+        return cache_pictures(listing, size, crop, cache, on_bad, progress)
     data = getattr(dataset, 'data', None)
     data = None if data is None else hashlib.sha256(np.ascontiguousarray(data)).hexdigest()
     def load(i):
@@ -288,15 +284,12 @@ def _by_hand(kind, root):
     "Where a torchvision data set's files come from and where they go."
     urls = [m + f for m in getattr(kind, 'mirrors', [])[:1] for f, _ in kind.resources] or [getattr(kind, 'url', '')]
     if hasattr(kind, 'file_list'): urls = [f'{f} (https://drive.google.com/uc?id={i})' for i, _, f in kind.file_list]
-    place = Path(root)/(kind.base_folder if hasattr(kind, 'file_list') else f'{kind.__name__}/raw'
-                        if hasattr(kind, 'resources') else '')
+    place = Path(root)/(kind.base_folder if hasattr(kind, 'file_list')
+                        else f'{kind.__name__}/raw' if hasattr(kind, 'resources') else '')
     return (f"By hand: put {', '.join(u for u in urls if u)} into {place} (`curl -C - -O <address>` goes on where it "
-            "broke off) "
-            'and call again; files that are whole are not fetched twice')
+            'broke off) and call again; files that are whole are not fetched twice')
 
-def torchvision_pictures(
-                         # 'CelebA', 'MNIST', 'FashionMNIST', 'KMNIST', 'CIFAR10', 'CIFAR100', or a class of that kind
-                         name,
+def torchvision_pictures(name, # 'CelebA', 'MNIST', 'FashionMNIST', 'KMNIST', 'CIFAR10', 'CIFAR100', or such a class
                          root, # folder for the files, as torchvision lays them out
                          split: str = 'train', # 'train' or 'test' (CelebA also 'valid', 'all')
                          size: int = 64, # side of the square pictures, pixels
@@ -307,8 +300,8 @@ def torchvision_pictures(
     import torchvision.datasets as sets
     kind = getattr(sets, name, None) if isinstance(name, str) else name
     if kind is None:
-        raise ValueError(f'torchvision has no data set {name!r}{nearest_name(name, sets.__all__)}. Give one that it '
-                         'has.')
+        raise ValueError(f'torchvision has no data set {name!r}{nearest_name(name, sets.__all__)}. '
+                         'Give one that it has.')
     by_flag = 'train' in inspect.signature(kind).parameters
     check_split(split, ('train', 'test') if by_flag else ('train', 'valid', 'test', 'all'), kind.__name__)
     where = dict(train=split == 'train') if by_flag else dict(split=split)

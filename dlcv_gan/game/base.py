@@ -27,8 +27,8 @@ class Game(nn.Module):
              *batch: Tensor, # what the loader yields: pictures (n, c, h, w) in [-1,1], then labels if there are any
             ) -> dict[str, Tensor]: # named scalar terms, already weighted; their sum is what the player lowers
         "What `player` lowers on this batch."
-        raise NotImplementedError(f'{type(self).__name__} must say what {player!r} lowers: loss(player, *batch) -> '
-                                  f'{{term: scalar}}')
+        raise NotImplementedError(f'{type(self).__name__} must say what {player!r} lowers: '
+                                  f'loss(player, *batch) -> {{term: scalar}}')
 
     def sample(self,
                n: int, # how many pictures
@@ -65,7 +65,7 @@ class Game(nn.Module):
 def evaluation_mode(game: Game, # what is to draw, encode or translate
                     seed: int | None = None, # of whatever it draws; None: go on with the global random state
                    ):
-    "Within this context: evaluation mode and no gradients, with a seed also random numbers of its own. Afterwards all is as it was."
+    "Evaluation mode and no gradients within this context, and with a seed random numbers of its own."
     modes = [(m, m.training) for m in game.modules()]
     devices = [game.device] if game.device.type == 'cuda' else []
     with torch.random.fork_rng(devices, enabled=seed is not None), torch.no_grad():
@@ -83,6 +83,6 @@ def draw(game: Game, # what draws
          seed: int | None = None, # for the latent codes; None: go on with the global random state
         ) -> Tensor: # pictures (n, c, h, w) in [-1,1], float32 on the CPU
     "Draw from a game in evaluation mode; with a seed the global random state is left alone."
-    parts = lambda t, i: None if t is None else t[i:i + bs].to(game.device)
+    def part(t, i): return None if t is None else t[i:i + bs].to(game.device)
     with evaluation_mode(game, seed):
-        return torch.cat([game.sample(min(bs, n - i), parts(y, i), parts(z, i)).float().cpu() for i in range(0, n, bs)])
+        return torch.cat([game.sample(min(bs, n - i), part(y, i), part(z, i)).float().cpu() for i in range(0, n, bs)])

@@ -14,7 +14,7 @@ from fastai.callback.core import Callback, CancelFitException
 
 # %% ../../nbs/library/game/callbacks.ipynb #60767dd4
 class EMA(Callback):
-    "Keep a moving average of the game's weights, updated after each step of `player`; `GameLearner.sample` draws from it."
+    "Keep a moving average of the game's weights, moved after each step of `player`; samples are drawn from it."
     name, order = 'ema', 40
     def __init__(self,
                  decay: float = .999, # weight of the past, reached after about 10 / (1 - decay) steps
@@ -52,9 +52,7 @@ class EMA(Callback):
 class StopAt(Callback):
     "End the fit when `rounds` rounds have been played in all; schedulers see the share of them that is over."
     order, run_valid = 95, False # after all that wants to see the last turn
-    def __init__(self,
-                 rounds: int, # how many, counted from the game's first
-                ):
+    def __init__(self, rounds: int): # how many, counted from the game's first
         self.last = rounds
 
     def before_train(self):

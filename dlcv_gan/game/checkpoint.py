@@ -9,9 +9,9 @@ __all__ = ['random_states', 'restore_random_states', 'pack_rows', 'unpack_rows',
 import random
 from pathlib import Path
 
-import torch
 import numpy as np
 import pandas as pd
+import torch
 
 # %% ../../nbs/library/game/checkpoint.ipynb #8f0febe2
 def random_states() -> dict: # tensors and plain numbers only
@@ -45,7 +45,7 @@ def unpack_rows(columns: dict, # what `pack_rows` returned
     "Columns back to rows; counts become integers again."
     values = {c: v if c == 'player' else v.tolist() for c, v in columns.items()}
     whole = {c for c in values if c in ('round', 'images') or c.startswith('steps_')}
-    row = lambda i: {c: int(v[i]) if c in whole else v[i] for c, v in values.items() if v[i] == v[i]}
+    def row(i): return {c: int(v[i]) if c in whole else v[i] for c, v in values.items() if v[i] == v[i]}
     return [row(i) for i in range(len(values.get('player', ())))]
 
 
@@ -58,8 +58,8 @@ def read_checkpoint(file: str | Path, # what `GameLearner.save` wrote
         raise FileNotFoundError(f'no checkpoint at {file}; train first, or give the path of a .pth file that was saved')
     try: state = torch.load(file, map_location=device, weights_only=True)
     except Exception as e:
-        raise ValueError(f'{file} is damaged or no checkpoint ({type(e).__name__}); restore it or delete it and train '
-                         'again') from None
+        raise ValueError(f'{file} is damaged or no checkpoint ({type(e).__name__}); '
+                         'restore it or delete it and train again') from None
     if not isinstance(state, dict) or state.get('format') != 'dlcv_gan 1':
         raise ValueError(f'{file} is not a dlcv_gan checkpoint; give the path of one that GameLearner.save wrote')
     return state

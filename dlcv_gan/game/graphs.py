@@ -31,8 +31,8 @@ class CapturedTurn:
                 ):
         self.learn, self.graph, groups = learn, torch.cuda.CUDAGraph(), learn.opt.opt.param_groups
         self.batch, self.gate = [b.clone() for b in batch], None if gate is None else gate.clone()
-        self.lrs, numbers = [torch.tensor(float(pg['lr']), device=learn.game.device)
-                             for pg in groups], [pg['lr'] for pg in groups]
+        numbers = [pg['lr'] for pg in groups]
+        self.lrs = [torch.tensor(float(lr), device=learn.game.device) for lr in numbers]
         for pg, lr in zip(groups, self.lrs): pg.update(lr=lr, capturable=True)
         try:
             with torch.cuda.graph(self.graph): learn._turn(self.batch, self.gate)

@@ -11,8 +11,9 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Callable
 
-import torch
+import fastai.callback.schedule # noqa: F401 adds fit_one_cycle and the like to every Learner
 import pandas as pd
+import torch
 from fastai.callback.progress import ProgressCallback
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
@@ -36,7 +37,7 @@ from .schedules import EveryRound, Schedule
 @contextmanager
 def hold(modules: list[nn.Module], # networks of the players that wait
         ):
-    "Within this context the networks work as in training, but nothing in them moves: no gradients, BatchNorm statistics or power iterations."
+    "The networks work as in training, but nothing moves: no gradients, BatchNorm statistics, power iterations."
     inside = [m for n in modules for m in n.modules()]
     params = [p for n in modules for p in n.parameters() if p.requires_grad]
     norms = [m for m in inside if isinstance(m, _NormBase) and m.track_running_stats]
@@ -62,7 +63,7 @@ def fast_dtype(device: torch.device, # where the game is played
 
 def keep_memory(megabytes: int = 2000, # how much may be kept
                ):
-    "Have glibc keep freed memory for the next step instead of handing it back to the system; elsewhere nothing happens."
+    "Have glibc keep freed memory for the next step instead of handing it back; elsewhere nothing happens."
     try: mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError): return
     mallopt(-3, 32 << 20) # M_MMAP_THRESHOLD: activations up to 32 MB come from the heap
@@ -87,20 +88,18 @@ class GameLearner(Learner):
                  dls: DataLoaders, # the loaders; one for training alone will do
                  game: Game, # the game to play
                  schedule: Schedule | None = None, # who moves when; None: every player, every round
-                 # learning rate, or one per player; [DCGAN](https://arxiv.org/abs/1511.06434)'s by default
-                 lr: float | tuple = 2e-4,
+                 lr: float | tuple = 2e-4, # learning rate, or one per player; default as in DCGAN
                  opt_func: Callable = adam, # makes the optimizer from one parameter list per player
                  precision: str = 'auto', # 'auto': bf16 where it is native; or 'bf16', 'fp32'. Penalties stay in fp32
                  graphs: bool | None = None, # replay turns as CUDA graphs; None: where there is CUDA
-                 # momentum in fastai's one-cycle schedule: constant, GANs suffer from the usual .95
-                 moms: tuple = (.5, .5, .5),
+                 moms: tuple = (.5, .5, .5), # momentum in a one-cycle schedule: constant, GANs suffer from .95
                  **kwargs, # all else that `Learner` takes: cbs, path, …
                 ):
-        # no validation: an empty one
-        if len(dls.loaders) == 1: dls = DataLoaders(*dls.loaders, DataLoader([], bs=1), path=dls.path)
+        if len(dls.loaders) == 1: # no validation: an empty one
+            dls = DataLoaders(*dls.loaders, DataLoader([], bs=1), path=dls.path)
         if not len(dls.train):
-            raise ValueError(f'the training loader has no batch: lower bs ({dls.train.bs}) to at most the number of '
-                             'items')
+            raise ValueError('the training loader has no batch: '
+                             f'lower bs ({dls.train.bs}) to at most the number of items')
         players = game.players()
         lists = [[p for n in nets for p in n.parameters()] for nets in players.values()]
         if len({id(p) for ps in lists for p in ps}) < sum(map(len, lists)):
@@ -115,19 +114,20 @@ class GameLearner(Learner):
         self.game, self.schedule = game, schedule or EveryRound(tuple(players))
         strangers = {p for i in range(100) for p in self.schedule.moves(i)} - set(players)
         if strangers:
-            raise ValueError(f'the schedule moves {sorted(strangers)}, but the players are {list(players)}: name '
-                             'these in the schedule')
+            raise ValueError(f'the schedule moves {sorted(strangers)}, but the players are {list(players)}: '
+                             'name these in the schedule')
         self.dtype = dict(auto=fast_dtype(device), bf16=torch.bfloat16, fp32=None)[precision]
         self.graphs, self.captured = device.type == 'cuda' if graphs is None else graphs, {}
         self.rounds = self.moved = self.looks = 0 # rounds finished; turns passed in the round under way; samples drawn
-        self.player, self.seconds, self.rows, self.terms, self.term_columns, self.steps = None, 0., [], {}, {}, {p: 0 for p in players}
+        self.player, self.seconds, self.steps = None, 0., {p: 0 for p in players}
+        self.rows, self.terms, self.term_columns = [], {}, {}
         # the schedule's memory: a rank halfway between guessing and certain, no waits
         self.state = torch.tensor([.75, 0, 0], device=device)
         ours = {Recorder: GameRecorder, ProgressCallback: GameProgress}
+        kwargs['cbs'] = [*(ours.get(c, c) for c in defaults.callbacks), *L(kwargs.get('cbs'))]
+        def splitter(g): return [[p for n in nets for p in n.parameters()] for nets in g.players().values()]
         super().__init__(dls, game, loss_func=nn.Identity(), opt_func=opt_func, lr=lr, moms=moms, default_cbs=False,
-                         splitter=lambda g: [[p for n in nets for p in n.parameters()]
-                                             for nets in g.players().values()],
-                         **{**kwargs, 'cbs': [*(ours.get(c, c) for c in defaults.callbacks), *L(kwargs.get('cbs'))]})
+                         splitter=splitter, **kwargs)
         self.create_opt()
 
     def _do_one_batch(self):
@@ -172,7 +172,7 @@ class GameLearner(Learner):
         self.terms = {k: v.detach() for k, v in self.terms.items()}
 
     def _play(self, batch, gate):
-        "Replay the captured turn of this player; play it eagerly where it cannot be captured, and three times before it is."
+        "Replay this player's captured turn; play eagerly where it cannot be captured, and three times before it is."
         if not self.graphs or any(hasattr(type(cb), e) for cb in self.cbs for e in self.inside_events):
             return self._turn(batch, gate)
         hypers = tuple((k, v) for h in self.opt.hypers for k, v in h.items() if k != 'lr')
@@ -186,9 +186,8 @@ class GameLearner(Learner):
         self.loss = sum(self.terms.values())
 
     @property
-    # columns round, player, epoch, images, seconds, steps_<player>, <player>.<term or note>
-    def history(self) -> pd.DataFrame:
-        "One row a turn, in order; terms of the other players are NaN. `.attrs['terms']` names the columns that are losses."
+    def history(self) -> pd.DataFrame: # round, player, epoch, images, seconds, steps_<player>, <player>.<term or note>
+        "One row a turn; terms of other players are NaN. `.attrs['terms']` names the columns that are losses."
         df = pd.DataFrame(self.rows)
         df.attrs['terms'] = list(self.term_columns)
         return df
@@ -230,11 +229,11 @@ class GameLearner(Learner):
              file: str | Path, # where to: a path, or a name for `path/models/<name>.pth`
              **kwargs, # ignored: what fastai's callbacks pass to `Learner.save`
             ) -> Path: # what was written
-        "Write everything the run needs to go on bit for bit: networks, optimizer, counts, history, EMA and random states; atomically."
+        "Write all that the run needs to go on bit for bit: nets, optimizer, counts, history, EMA and random states."
         file = self._checkpoint(file)
         self.recorder.flush()
-        state = dict(format='dlcv_gan 1', kind=type(self.game).__name__, game=self.game.state_dict(),
-                     opt=self.opt.state_dict(),
+        state = dict(format='dlcv_gan 1', kind=type(self.game).__name__,
+                     game=self.game.state_dict(), opt=self.opt.state_dict(),
                      rounds=self.rounds, moved=self.moved, seconds=self.seconds, steps=self.steps, state=self.state,
                      term_columns=self.term_columns, rows=pack_rows(self.rows), random=random_states(),
                      callbacks={cb.name: cb.state_dict() for cb in self.cbs if hasattr(type(cb), 'state_dict')})
@@ -253,9 +252,8 @@ class GameLearner(Learner):
             raise ValueError(f'{file} holds a {kind}, not a {ours}: build that game, or give its own checkpoint')
         try: self.game.load_state_dict(state['game'])
         except RuntimeError as e:
-            raise ValueError(f'{file} holds a {kind} of another shape: build it with the size and width it was '
-                             'trained with '
-                             f'({str(e).splitlines()[1].strip()})') from None
+            raise ValueError(f'{file} holds a {kind} of another shape: build it with the size '
+                             f'and width it was trained with ({str(e).splitlines()[1].strip()})') from None
         self.opt.load_state_dict(state['opt'])
         for name in ('rounds', 'moved', 'seconds', 'steps', 'term_columns', 'state'): setattr(self, name, state[name])
         self.rows = unpack_rows(state['rows'])

@@ -9,8 +9,8 @@ __all__ = ['Turns', 'Diverged', 'GameRecorder', 'GameProgress']
 import math, time
 from collections import defaultdict
 
-import torch
 import numpy as np
+import torch
 from fastai.callback.progress import ProgressCallback
 from fastai.learner import Learner, Recorder
 
@@ -75,8 +75,7 @@ class GameRecorder(Recorder):
         self.learn.seconds = time.perf_counter() - self.clock
         i = self.learn.turn_round
         where = dict(round=i, player=self.learn.player, epoch=(i + 1) / len(self.dls.train),
-                     images=(i + 1) * self.dls.train.bs,
-                     seconds=self.learn.seconds)
+                     images=(i + 1) * self.dls.train.bs, seconds=self.learn.seconds)
         if self.learn.terms: self.pending.append((where, self.learn.terms, self.game.notes))
         self.lrs.append(self.opt.hypers[-1]['lr'])
         self.learn.terms = {} # a turn that a callback cancels leaves nothing to record
@@ -98,10 +97,9 @@ class GameRecorder(Recorder):
             self.train_sums[player].append(self.losses[-1])
             for k, v in terms.items():
                 if not math.isfinite(v): raise Diverged(
-                    f'the term {k!r} of the {player} became {v} on round {where["round"]}. Go back to the last '
-                    'checkpoint and try a lower '
-                    'learning rate, a gradient penalty or spectral norm in the discriminator, or the GradientClip '
-                    'callback.')
+                    f'the term {k!r} of the {player} became {v} on round {where["round"]}. '
+                    'Go back to the last checkpoint and try a lower learning rate, '
+                    'a gradient penalty or spectral norm in the discriminator, or the GradientClip callback.')
 
     def after_train(self):
         "Fetch the rest of the epoch."

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from ..files import write_atomic
 from ..scale import at_scale
 from .run import COLUMNS, PACKAGE, code_version, one_line, play
-from .verdicts import LEAST_SEEDS, Claim, Effect, effect, judge, key_of, points_of, verdict
+from .verdicts import LEAST_SEEDS, Claim, Effect, effect, verdict_on, key_of, points_of, verdict
 
 # %% ../../nbs/studies/study.ipynb #a93d66fc
 def read_table(file: Path, # a study's CSV
@@ -95,8 +95,8 @@ def _by_ray(measure, jobs, address, workers, gpus):
     usual = signal.getsignal(signal.SIGTERM) # Ray puts a handler of its own there, and leaves it
     if not ray.is_initialized():
         # A cluster's machines get this package as it is here; local workers import it from where we do.
-        how = dict(address=address,
-                   runtime_env=dict(py_modules=[str(PACKAGE)])) if address else dict(num_cpus=workers, include_dashboard=False)
+        how = dict(address=address, runtime_env=dict(py_modules=[str(PACKAGE)])) if address else dict(
+            num_cpus=workers, include_dashboard=False)
         try: ray.init(log_to_driver=False, **how)
         except ConnectionError as e:
             raise ConnectionError(f'no Ray cluster at {address!r} ({one_line(e)}): start one with `ray start --head`, '
@@ -172,7 +172,7 @@ class Study:
     def points(self,
                only: int | str | None = None, # a claim's number or a metric: just what decides it; None: all
               ) -> list[dict]: # settings, in the grid's order
-        "The settings to play; ValueError where there is no such claim or metric, or where a contrast is not in the grid."
+        "The settings to play; ValueError where there is no such claim or metric, or a contrast is not in the grid."
         grid = points_of(self.settings)
         if only is None: return grid
         contrasts = [c for claim in self.claims for c in claim.contrasts if str(only) in (str(claim.number), c.metric)]
@@ -205,9 +205,9 @@ class Study:
             gpus: float = 1., # share of a GPU for a run, when the device is one
             # folder of the table; None: `nbs/studies/results` of a checkout, else `results`
             out: str | Path | None = None,
-            say: Callable | None = None, # told a line now and then
+            say: Callable | None = None, # called with a line of text now and then
            ) -> int: # runs played
-        "Play what the table lacks; each finished run is written at once, and an interrupt loses only what was under way."
+        "Play what the table lacks. Each run is written when it ends; an interrupt loses only what was under way."
         say, names, version = say or (lambda line: None), self.names, self.version
         scale, device = at_scale('smoke', 'laptop', 'full', scale), device or default_device().type
         seeds, file = self.seeds if seeds is None else seeds, self.file(out)
@@ -232,21 +232,21 @@ class Study:
             if workers is None:
                 workers = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
             many = address or (min(workers, len(jobs)) > 1 and importlib.util.find_spec('ray'))
-            finished = _by_ray(self.measure, jobs, address, workers,
-                               gpus if device != 'cpu' else 0) if many else _one_by_one(self.measure, jobs)
+            finished = (_by_ray(self.measure, jobs, address, workers, gpus if device != 'cpu' else 0) if many
+                        else _one_by_one(self.measure, jobs))
             order = {key_of(p): i for i, p in enumerate(self.points())}
             def place(row): # the grid first, in its order; what is no longer in it after that
                 return order.get(key_of({n: row[n] for n in names}),
                                  len(order)), row['scale'], row['device'], int(row['seed'])
-            start, said = time.perf_counter(), 0.
+            start, shown = time.perf_counter(), 0.
             for i, ((point, seed, *_), result) in enumerate(finished, 1):
                 row = {**new(point, seed), **{k: v for k, v in result.items() if k != 'metrics'}, **result['metrics']}
                 rows[_run_key(row, names)] = row
                 write_table(file, sorted(rows.values(), key=place), names)
                 now = time.perf_counter() - start
                 if result['status'] != 'done': say(f"  {result['status']}: {point}, seed {seed}: {result['reason']}")
-                if now - said > 10 or i == len(jobs):
-                    said = now
+                if now - shown > 10 or i == len(jobs):
+                    shown = now
                     say(f'  {i}/{len(jobs)} runs, {now:.0f} s, about {now / i * (len(jobs) - i):.0f} s to go')
         return len(jobs)
 
@@ -255,7 +255,7 @@ class Study:
                 device: str = 'cpu', # 'cpu' or 'cuda'
                 out: str | Path | None = None, # folder of the table
                ) -> pd.DataFrame: # settings, COLUMNS, metrics, `failed` 0 or 1; `.attrs['note']` says what was left out
-        "The runs of the grid at one scale, on one kind of device, of one version of the code: the present one where there is any."
+        "The grid's runs at one scale, on one kind of device, of one version: the present one where there is any."
         names, scale, now = self.names, at_scale('smoke', 'laptop', 'full', scale), self.version
         grid = {key_of(p): p for p in self.points()}
         key = lambda r: key_of({n: r[n] for n in names})
@@ -286,7 +286,7 @@ class Study:
 
     def verdicts(self,
                  frame: pd.DataFrame | None = None, # of `results`; None: the defaults' one
-                ) -> pd.DataFrame: # claim, report, metric, contrast, condition, effect, low, high, seeds, lost, least, verdict, why: a row a contrast and condition
+                ) -> pd.DataFrame: # a row for each contrast and condition: effect, low, high, verdict, why ...
         "What the runs say about each contrast of each claim, in each condition."
         frame, found = self.results() if frame is None else frame, []
         words = lambda d: ', '.join(f'{k} {v}' for k, v in d.items())
@@ -295,7 +295,7 @@ class Study:
                 for where in c.conditions():
                     if c.metric not in frame: e = Effect(math.nan, -math.inf, math.inf, 0, False, 0)
                     else: e = effect(frame, c.metric, {**where, **c.a}, {**where, **c.b}, c.relative)
-                    word, why = judge(e, c)
+                    word, why = verdict_on(e, c)
                     found.append(dict(claim=claim.number, report=claim.report, metric=c.metric,
                                       contrast=f"{words(c.a)} against {words(c.b)}",
                                       says='more' if c.more else 'less', condition=words(where), effect=e.value,
@@ -306,7 +306,7 @@ class Study:
 
     def ledger(self,
                frame: pd.DataFrame | None = None, # of `results`; None: the defaults' one
-              ) -> pd.DataFrame: # a row a claim: its verdict, the effect that was declared first, runs behind it, version, scale, device, command
+              ) -> pd.DataFrame: # a row a claim: verdict, the first contrast's effect, runs, version, command ...
         "One row for each claim, as the ledger takes it."
         frame = self.results() if frame is None else frame
         table, found = self.verdicts(frame), []

@@ -6,7 +6,7 @@ import torch
 from fastai.data.core import DataLoaders
 from hypothesis import given, strategies as st
 
-from dlcv_gan.models.acgan import ACGAN, build_acgan
+from dlcv_gan.models.acgan import build_acgan
 from dlcv_gan.data.loaders import Batches
 from dlcv_gan.game.learner import GameLearner
 from dlcv_gan.models.gan import GAN
@@ -36,8 +36,8 @@ def test_the_discriminator_learns_attributes_from_real_pictures_only():
 def test_only_the_mover_gets_gradients():
     game, (x, y) = small(), batch()
     sum(game.loss('discriminator', x, y).values()).backward()
-    assert all(p.grad is None for p in game.generator.parameters()) and all(p.grad is not None
-                                                                            for p in game.discriminator.parameters())
+    assert all(p.grad is None for p in game.generator.parameters())
+    assert all(p.grad is not None for p in game.discriminator.parameters())
     game.zero_grad()
     sum(game.loss('generator', x, y).values()).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in game.generator.parameters())
@@ -62,7 +62,7 @@ def test_with_weight_zero_it_is_the_plain_game():
         assert ours.keys() == theirs.keys() and all(torch.allclose(ours[k], theirs[k], rtol=1e-5) for k in ours)
 
 
-def test_it_learns_to_obey_where_the_attribute_is_the_colour():
+def test_it_learns_to_follow_a_condition_that_is_a_colour():
     "Black and white pictures: after a few rounds white is drawn where white is asked for."
     y = (torch.arange(64)[:, None] % 2).float()
     x = (y * 1.6 - .8)[:, :, None, None].expand(-1, 3, 32, 32).clone()

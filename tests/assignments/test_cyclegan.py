@@ -1,4 +1,4 @@
-"Laws of translation without pairs: published nets, named terms, a pool that forgets at random, and runs that go on bit for bit."
+"Laws of unpaired translation: published nets, named terms, a pool that forgets at random, runs that go on bit for bit."
 import subprocess, sys
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from dlcv_gan.game.callbacks import EMA
 from dlcv_gan.game.learner import GameLearner
 from dlcv_gan.nets import count_parameters
 from dlcv_gan.residual import ImagePool, PatchDiscriminator, ResNetGenerator
-from dlcv_gan.scores import judge_translations
+from dlcv_gan.scores import measure_translations
 
-heap = lambda n, seed: torch.rand(n, 3, 32, 32, generator=torch.Generator().manual_seed(seed))*2 - 1
+def noise(n, seed): return torch.rand(n, 3, 32, 32, generator=torch.Generator().manual_seed(seed))*2 - 1
 def loaders(n=10, m=7, bs=2):
-    return Unpaired(*(Batches(heap(k, s), bs=bs, seed=s, device='cpu') for s, k in enumerate((n, m))))
+    return Unpaired(*(Batches(noise(k, s), bs=bs, seed=s, device='cpu') for s, k in enumerate((n, m))))
 def learner(**kwargs):
     set_seed(0)
     return GameLearner(DataLoaders(loaders()), build_cyclegan(32, 4, 1, pool=3, **kwargs), lr=1e-3, cbs=EMA(.9),
@@ -30,7 +30,8 @@ def play(learn, n):
     return learn
 
 def test_parameter_counts_are_the_published_ones():
-    assert count_parameters(ResNetGenerator()) == 11_378_179 and count_parameters(ResNetGenerator(blocks=6)) == 7_837_699
+    assert count_parameters(ResNetGenerator()) == 11_378_179
+    assert count_parameters(ResNetGenerator(blocks=6)) == 7_837_699
     assert count_parameters(PatchDiscriminator()) == 2_764_737
 
 @pytest.mark.parametrize('halvings, side', [(1, 16), (2, 34), (3, 70), (4, 142)])
@@ -46,20 +47,20 @@ def test_a_score_sees_a_patch_of_that_side(halvings, side):
 
 @pytest.mark.parametrize('size', [32, 36, 64])
 def test_generators_keep_shape_and_range(size):
-    x = heap(2, 0)[..., :1, :1].expand(2, 3, size, size) if size > 32 else heap(2, 0)
+    x = noise(2, 0)[..., :1, :1].expand(2, 3, size, size) if size > 32 else noise(2, 0)
     y = ResNetGenerator(4, 1)(x)
     assert y.shape == x.shape and y.abs().max() <= 1
 
 def test_a_copying_generator_with_no_last_layer_copies():
     G = ResNetGenerator(4, 1, copy=True)
     for p in G.layers[-1].parameters(): nn.init.zeros_(p)
-    assert (G(heap(2, 0)) - .97*heap(2, 0)).abs().max() < 1e-5
+    assert (G(noise(2, 0)) - .97*noise(2, 0)).abs().max() < 1e-5
 
 
 # --- the loader -----------------------------------------------------------------------------------------------------
 
-def test_two_heaps_go_in_step_and_the_shorter_begins_anew():
-    both, (a, b) = loaders(), (Batches(heap(n, s), bs=2, seed=s, device='cpu') for s, n in enumerate((10, 7)))
+def test_two_domains_go_in_step_and_the_shorter_begins_anew():
+    both, (a, b) = loaders(), (Batches(noise(n, s), bs=2, seed=s, device='cpu') for s, n in enumerate((10, 7)))
     assert len(both) == 5 and len(b) == 3
     served = [pair for _ in range(3) for pair in both]
     assert len(served) == 15 and both.position == 15
@@ -76,11 +77,11 @@ def test_a_position_is_where_it_goes_on(at):
     assert len(rest) == 5 - at % 5 and again.position == at + len(rest)
     for pair, same in zip(rest, whole[at:]): assert all(map(torch.equal, pair, same))
 
-def test_heaps_that_do_not_fit_are_refused():
+def test_domains_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match='same bs'):
-        Unpaired(Batches(heap(4, 0), bs=2, device='cpu'), Batches(heap(4, 0), bs=1, device='cpu'))
+        Unpaired(Batches(noise(4, 0), bs=2, device='cpu'), Batches(noise(4, 0), bs=1, device='cpu'))
     with pytest.raises(ValueError, match='same device'):
-        Unpaired(Batches(heap(4, 0), bs=2, device='cpu'), Batches(heap(4, 0), bs=2, device='meta'))
+        Unpaired(Batches(noise(4, 0), bs=2, device='cpu'), Batches(noise(4, 0), bs=2, device='meta'))
 
 
 # --- the pool -------------------------------------------------------------------------------------------------------
@@ -104,7 +105,8 @@ def test_a_full_pool_swaps_half_and_loses_nothing(n):
         for v in out.flatten().tolist():
             if v in inside and v not in pool.items.flatten().tolist(): inside.remove(v)
         kept = pool.items[:pool.count].flatten().tolist()
-        assert len(set(kept)) == len(kept) and set(kept) <= set(inside), 'something is twice in the pool, or came from nowhere'
+        assert len(set(kept)) == len(kept), 'something is twice in the pool'
+        assert set(kept) <= set(inside), 'something came from nowhere'
         inside = kept
     assert abs(fresh/((steps - 5)*n) - .5) < .04
     assert 7 < sum(ages)/len(ages) < 14 # every second item swaps into one of 5 places: 10 items old on average
@@ -132,7 +134,7 @@ class Same(nn.Module):
 
 def test_identity_generators_pay_for_neither_cycle_nor_identity():
     game = CycleGAN(Same(), Same(), PatchDiscriminator(4, 1), PatchDiscriminator(4, 1), (3, 32, 32))
-    terms = game.loss('generators', heap(2, 0), heap(2, 1))
+    terms = game.loss('generators', noise(2, 0), noise(2, 1))
     assert terms['cycle'] == terms['identity'] == 0 and terms['adversarial'] > 0
 
 def test_terms_have_the_printed_weights():
@@ -143,16 +145,16 @@ def test_terms_have_the_printed_weights():
         def __init__(self, s): super().__init__(); self.s = nn.Parameter(torch.tensor(s))
         def forward(self, x): return self.s.expand(len(x), 2, 2)
     game = CycleGAN(Add(.1), Add(.2), Constant(.5), Constant(0.), (3, 32, 32), cycle=10., identity=.5)
-    terms = game.loss('generators', heap(2, 0), heap(3, 1))
-    assert terms['adversarial'].item() == pytest.approx(.25 + 1)         # (s - 1)^2 of either side
+    terms = game.loss('generators', noise(2, 0), noise(3, 1))
+    assert terms['adversarial'].item() == pytest.approx(.25 + 1)         # (s - 1)^2 of either domain
     assert terms['cycle'].item() == pytest.approx(10*(.3 + .3), rel=1e-5) # there and back adds .3, both ways
     assert terms['identity'].item() == pytest.approx(5*(.2 + .1), rel=1e-5)
-    terms = game.loss('discriminators', heap(2, 0), heap(3, 1))
+    terms = game.loss('discriminators', noise(2, 0), noise(3, 1))
     assert terms['a'].item() == pytest.approx((.25 + .25)/2) and terms['b'].item() == pytest.approx(.5)
-    assert set(CycleGAN(Add(.1), Add(.2), Constant(.5), Constant(0.), (3, 32, 32),
-                        cycle=0).loss('generators', heap(2, 0), heap(2, 1))) == {'adversarial'}
+    game = CycleGAN(Add(.1), Add(.2), Constant(.5), Constant(0.), (3, 32, 32), cycle=0)
+    assert set(game.loss('generators', noise(2, 0), noise(2, 1))) == {'adversarial'}
 
-def test_each_side_owns_its_networks_and_moves_only_them():
+def test_each_player_owns_its_networks_and_moves_only_them():
     learn = learner()
     before = {k: v.clone() for k, v in learn.game.named_parameters()}
     learn.schedule = learn.schedule.__class__(('discriminators',))
@@ -162,17 +164,17 @@ def test_each_side_owns_its_networks_and_moves_only_them():
 
 def test_validation_leaves_the_pools_alone():
     game = build_cyclegan(32, 4, 1, pool=4).eval()
-    game.loss('discriminators', heap(2, 0), heap(2, 1))
+    game.loss('discriminators', noise(2, 0), noise(2, 1))
     assert game.pool_a.count == game.pool_b.count == game.shelf.count == 0
 
-def test_one_heap_alone_is_refused():
+def test_one_domain_alone_is_refused():
     game = build_cyclegan(32, 4, 1)
-    for batch in ((heap(2, 0),), (heap(2, 0), torch.zeros(2, 13))):
+    for batch in ((noise(2, 0),), (noise(2, 0), torch.zeros(2, 13))):
         with pytest.raises(ValueError, match='Unpaired'): game.loss('generators', *batch)
 
 def test_translation_goes_both_ways_and_disturbs_nothing():
     learn = play(learner(), 2)
-    game, x = learn.game, heap(5, 3)
+    game, x = learn.game, noise(5, 3)
     assert torch.allclose(game.translate(x, bs=2), game.translate(x), atol=1e-4) and game.ab.training
     assert not torch.equal(game.translate(x, 'a'), game.translate(x, 'b'))
     assert torch.allclose(learn.sample(5, z=x), learn.sampler.translate(x), atol=1e-4)
@@ -182,7 +184,7 @@ def test_what_changed_where_is_told_apart():
     x, where = torch.zeros(2, 3, 32, 32), torch.zeros(2, 32, 32)
     where[:, :16] = 255
     y = x.clone(); y[0, :, :16] = .5; y[1, :, 16:] = .25
-    table = judge_translations(x, y, where, truth=torch.where(where[:, None] > 0, .5, 0.).expand_as(x))
+    table = measure_translations(x, y, where, truth=torch.where(where[:, None] > 0, .5, 0.).expand_as(x))
     assert table.on_animal.tolist() == [.5, 0] and table.beside.tolist() == [0, .25]
     assert table.error.tolist() == [0, .375] and table.idle.tolist() == [.25, .25]
     assert table.unchanged.tolist() == [False, True] and table.shifted.tolist() == [False, True]
@@ -201,16 +203,16 @@ def test_windows_of_one_pixel_are_the_pixel_error(size):
 
 @pytest.mark.parametrize('window', [2, 4, 7, 8, 32])
 def test_the_window_error_is_a_distance_between_the_pixels_and_their_means(window):
-    x, y = heap(5, 0), heap(5, 1)*.5
-    means = lambda v: nn.functional.avg_pool2d(v, window, max(1, window//2))
+    x, y = noise(5, 0), noise(5, 1)*.5
+    def means(v): return nn.functional.avg_pool2d(v, window, max(1, window//2))
     assert torch.equal(window_error(x, y, window), window_error(y, x, window)) and not window_error(x, x, window).any()
     aligned = nn.functional.avg_pool2d((x - y).abs(), window, max(1, window//2)).mean((1, 2, 3))
     assert (window_error(x, y, window) <= aligned + 1e-6).all(), 'sorting can only bring values together'
-    assert (window_error(x, y, window) >= (means(x) - means(y)).abs().mean((1, 2,
-                                                                            3)) - 1e-6).all(), 'and not nearer than their means'
+    of_means = (means(x) - means(y)).abs().mean((1, 2, 3))
+    assert (window_error(x, y, window) >= of_means - 1e-6).all(), 'and not nearer than their means'
 
 def test_shuffling_inside_a_window_is_free_and_across_windows_is_not():
-    x = heap(2, 0)
+    x = noise(2, 0)
     inside = x.unflatten(2, (4, 8)).flip(3).flatten(2, 3).unflatten(3, (4, 8)).flip(4).flatten(3, 4)
     assert window_error(x, x.flip(2, 3), 32).max() < 1e-6 and window_error(x, inside)[0] > .5
     dark, light = torch.full((1, 3, 32, 32), -1.), torch.full((1, 3, 32, 32), 1.)
@@ -228,7 +230,7 @@ def test_shifted_stripes_are_right_and_grey_ones_are_not():
     assert window_error(.5*shifted, truth, 8) == .5 # faint stripes are half right
 
 def test_the_nearest_of_several_truths_counts():
-    y, truths = heap(4, 0), torch.stack([heap(4, 1), heap(4, 2), heap(4, 3)], 1)
+    y, truths = noise(4, 0), torch.stack([noise(4, 1), noise(4, 2), noise(4, 3)], 1)
     for window in (1, 8):
         each = torch.stack([window_error(y, t, window) for t in truths.unbind(1)])
         assert torch.equal(window_error(y, truths, window), each.min(0).values)

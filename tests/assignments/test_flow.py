@@ -129,22 +129,22 @@ def test_the_condition_matters_everywhere():
     z, likelihood = game.encode(x, y)
     for other in (1 - y, None):
         z2, likelihood2 = game.encode(x, other)
-        assert likelihood2 != likelihood and all(not torch.allclose(a, b)
-                                                 for a, b in zip(z.split([96, 96], 1), z2.split([96, 96], 1)))
+        assert likelihood2 != likelihood
+        assert all(not torch.allclose(a, b) for a, b in zip(z.split([96, 96], 1), z2.split([96, 96], 1)))
         assert not torch.allclose(game.decode(z, other), x, atol=1e-3)
     for m in game.modules():
-        if isinstance(m, Coupling): nn.init.zeros_(m.told.weight)
+        if isinstance(m, Coupling): nn.init.zeros_(m.condition.weight)
     a, b = (game.encode(x, c)[0].split([96, 96], 1) for c in (y, 1 - y))
-    # with couplings that are deaf, the top still listens
+    # where no coupling reads the condition, the top still does
     assert torch.equal(a[0], b[0]) and not torch.allclose(a[1], b[1])
 
 
-def test_a_row_of_nan_is_not_told():
+def test_a_row_of_nan_has_no_condition():
     game, x, y = small(), pictures(3), conditions(3)
     mixed = y.clone(); mixed[1] = math.nan
-    told, untold, both = game.encode(x, y)[0], game.encode(x)[0], game.encode(x, mixed)[0]
-    assert torch.allclose(both[[0, 2]], told[[0, 2]]) and torch.allclose(both[1],
-                                                                         untold[1]) and not torch.allclose(told[1], untold[1])
+    conditional, unconditional, both = (game.encode(x, c)[0] for c in (y, None, mixed))
+    assert torch.allclose(both[[0, 2]], conditional[[0, 2]]) and torch.allclose(both[1], unconditional[1])
+    assert not torch.allclose(conditional[1], unconditional[1])
     plain = small(conditions=0)
     assert torch.allclose(plain.encode(x)[0], plain.encode(x, torch.zeros(3, 0))[0])
 
@@ -158,7 +158,7 @@ def test_pictures_of_a_batch_do_not_meet():
 
 
 def read_backwards(game, temperature=1., each=400):
-    "Draw under each of three conditions, read every drawing by Bayes' rule: how sure the flow is of its answers, and whether they are right."
+    "Draw under each of three conditions, read them by Bayes' rule: how sure the flow is, and whether it is right."
     y = torch.eye(3, dtype=torch.float64).repeat_interleave(each, 0)
     torch.manual_seed(0)
     with torch.no_grad():
@@ -168,7 +168,7 @@ def read_backwards(game, temperature=1., each=400):
 
 
 def test_read_backwards_it_is_as_sure_as_it_is_right():
-    "Bayes' rule on what a model has drawn itself is calibrated, whatever the model: this needs every condition's density to be exact."
+    "Bayes' rule on what a model has drawn itself is calibrated, whatever the model, if every density is exact."
     sure, right = read_backwards(small())
     error = (sure - right).std() / len(right) ** .5
     assert .4 < right.mean() < .98 and abs(sure.mean() - right.mean()) < 4 * error
@@ -194,8 +194,8 @@ def test_bits_of_known_densities():
     noise = torch.randint(256, (500, 3, 8, 8)) / 127.5 - 1
     variance = (256 ** 2 / 12) / 127.5 ** 2 # of even noise, spread over its bins
     for scale in (1., 2.):
-        expected = math.log2(127.5) + (.5 * scale ** 2 * variance + .5
-                                       * math.log(2 * math.pi) - math.log(scale)) / math.log(2)
+        nats = .5 * scale ** 2 * variance + .5 * math.log(2 * math.pi) - math.log(scale)
+        expected = math.log2(127.5) + nats / math.log(2)
         assert abs(Flow(Stretch(scale)).loss('flow', noise)['nll'].item() - expected) < .01
     best = math.log2(127.5) + .5 * math.log2(2 * math.pi * math.e * variance) # the cheapest Gaussian: more than 8
     assert abs(Flow(Stretch(variance ** -.5)).loss('flow', noise)['nll'].item() - best) < .01 and best > 8
@@ -204,8 +204,8 @@ def test_bits_of_known_densities():
 def test_conditions_are_withheld_in_training_only():
     class Witness(Stretch):
         def forward(self, x, y=None): self.y = y; return super().forward(x)
-    game, x, y = Flow(Witness(1.), untold=.25), pictures(1,
-                                                         dtype=torch.float32).expand(4000, -1, -1, -1), torch.ones(4000, 3)
+    game = Flow(Witness(1.), unconditional=.25)
+    x, y = pictures(1, dtype=torch.float32).expand(4000, -1, -1, -1), torch.ones(4000, 3)
     game.loss('flow', x, y)
     rows = game.net.y.isnan()
     assert torch.equal(rows.any(1), rows.all(1)) and abs(rows.any(1).float().mean() - .25) < .04
@@ -216,8 +216,8 @@ def test_conditions_are_withheld_in_training_only():
 def test_temperature_cools_the_codes():
     game = small(torch.float32)
     assert abs(game.latent(200).std() - .7) < .02 and abs(game.latent(200, 1.).std() - 1) < .02
-    assert torch.equal(game.sample(2, temperature=0.),
-                       game.sample(2, temperature=0.)) and game.sample(2).abs().max() <= 1
+    assert torch.equal(game.sample(2, temperature=0.), game.sample(2, temperature=0.))
+    assert game.sample(2).abs().max() <= 1
     z = game.latent(2)
     # codes that are given are not cooled again
     assert torch.equal(game.sample(2, z=z, temperature=9.), game.decode(z).clamp(-1, 1))
@@ -236,7 +236,7 @@ def test_faults_say_what_to_do():
     with pytest.raises(ValueError, match='does not halve 3 times'): Glow(size=20, levels=3)
     with pytest.raises(ValueError, match='need y of shape'): small().encode(pictures(3), torch.zeros(3, 4))
     with pytest.raises(ValueError, match='temperature'): Flow(Stretch(1.), temperature=-1)
-    with pytest.raises(ValueError, match='untold'): Flow(Stretch(1.), untold=2)
+    with pytest.raises(ValueError, match='unconditional'): Flow(Stretch(1.), unconditional=2)
 
 
 def learner():

@@ -13,7 +13,7 @@ from dlcv_gan.data.readers import ANIME_TAGS, EYES, HAIR, read_tag_lines
 from dlcv_gan.game.callbacks import EMA
 from dlcv_gan.game.learner import GameLearner
 from dlcv_gan.losses import dragan
-from dlcv_gan.nets import count_parameters, layer_table
+from dlcv_gan.nets import count_parameters
 from dlcv_gan.systems import describe
 from dlcv_gan.residual import SRResNetGenerator, TagsDiscriminator
 from dlcv_gan.models.tags import build_acgan96, build_t2i, tag_conditions, write_samples
@@ -29,7 +29,7 @@ def small(build=build_t2i, **kwargs):
 # --- the nets -------------------------------------------------------------------------------------------------------
 
 def generator_layers(size):
-    "By hand: dense with bias; 3x3 without bias before BatchNorm, whose two numbers a channel follow; the shuffled ones with bias; 9x9."
+    "By hand: dense with bias; 3x3 without bias, then BatchNorm's two numbers a channel; the shuffled with bias; 9x9."
     side = size // 8
     block = [3*3*64*64, 128] * 2
     return [123*64*side**2 + 64*side**2, 128, *block * 16, *[3*3*64*256 + 256, 128] * 3, 9*9*64*3 + 3]
@@ -47,8 +47,8 @@ def discriminator_layers(deep):
 @pytest.mark.parametrize('system, size, total', [('R0.T2I', 64, 2_150_851), ('R2.ACGAN96', 96, 2_785_731)])
 def test_the_generator_has_the_layers_of_the_report(system, size, total):
     layers = describe(system)['nets']['generator']
-    assert [l['params'] for l in layers['layers']
-            if l['params']] == generator_layers(size) and layers['params'] == total
+    assert [l['params'] for l in layers['layers'] if l['params']] == generator_layers(size)
+    assert layers['params'] == total
     shapes = [tuple(map(int, l['output'].split(','))) for l in layers['layers'] if l['layer'] == 'PixelShuffle']
     assert shapes == [(size // 4, size // 4, 64), (size // 2, size // 2, 64), (size, size, 64)]
 
@@ -56,8 +56,8 @@ def test_the_generator_has_the_layers_of_the_report(system, size, total):
 @pytest.mark.parametrize('system, deep, total', [('R0.T2I', False, 23_776_632), ('R2.ACGAN96', True, 36_314_232)])
 def test_the_discriminator_has_the_layers_of_the_report(system, deep, total):
     layers = describe(system)['nets']['discriminator']
-    assert [l['params'] for l in layers['layers']
-            if l['params']] == discriminator_layers(deep) and layers['params'] == total
+    assert [l['params'] for l in layers['layers'] if l['params']] == discriminator_layers(deep)
+    assert layers['params'] == total
 
 
 def test_defaults_are_the_sizes_of_the_reports():
@@ -121,17 +121,17 @@ def test_blocks_start_as_what_they_add_to():
 
 def batch(n=6):
     g = torch.Generator().manual_seed(1)
-    return torch.rand(n, 3, 32, 32,
-                      generator=g) * 2 - 1, torch.eye(23)[torch.arange(n)] + torch.eye(23)[12 + torch.arange(n)]
+    x = torch.rand(n, 3, 32, 32, generator=g) * 2 - 1
+    return x, torch.eye(23)[torch.arange(n)] + torch.eye(23)[12 + torch.arange(n)]
 
 
 def test_terms_of_both_players():
     x, y = batch()
     for build, penalty in ((build_t2i, False), (build_acgan96, True)):
         game = small(build)
-        assert set(game.loss('generator', x, y)) == {'adversarial', 'attributes'}
-        assert set(game.loss('discriminator', x, y)) == {'adversarial',
-                                                         'attributes'} | ({'penalty'} if penalty else set())
+        both = {'adversarial', 'attributes'}
+        assert set(game.loss('generator', x, y)) == both
+        assert set(game.loss('discriminator', x, y)) == both | ({'penalty'} if penalty else set())
     assert 'penalty' not in small(build_acgan96, spectral=True, penalty=None).loss('discriminator', x, y)
 
 
@@ -139,8 +139,8 @@ def test_terms_of_both_players():
 def test_the_weight_counts_summed_tags(weight, tags):
     "A head that knows nothing pays log 2 for each tag."
     game = small(weight=weight, labels=tags)
-    assert game.attributes(torch.zeros(4, tags), torch.ones(4,
-                                                            tags)).item() == pytest.approx(weight * tags * math.log(2), rel=1e-4, abs=1e-7)
+    loss = game.attributes(torch.zeros(4, tags), torch.ones(4, tags)).item()
+    assert loss == pytest.approx(weight * tags * math.log(2), rel=1e-4, abs=1e-7)
 
 
 @pytest.mark.parametrize('build', [build_t2i, build_acgan96])
@@ -149,15 +149,15 @@ def test_rounds_leave_finite_numbers(build):
     learn = GameLearner(DataLoaders(Batches(x, y[:8], bs=4), device='cpu'), small(build, penalty=dragan()), lr=1e-3,
                         precision='fp32')
     with learn.no_bar(), learn.no_logging(): learn.fit_rounds(3)
-    assert all(torch.isfinite(p).all()
-               for p in learn.game.parameters()) and learn.history['discriminator.penalty'].notna().any()
+    assert all(torch.isfinite(p).all() for p in learn.game.parameters())
+    assert learn.history['discriminator.penalty'].notna().any()
 
 
 # --- conditions from text -------------------------------------------------------------------------------------------
 
 def read(tmp_path, text):
-    (tmp_path/'wishes.txt').write_text(text)
-    return read_tag_lines(tmp_path/'wishes.txt')
+    (tmp_path/'tags.txt').write_text(text)
+    return read_tag_lines(tmp_path/'tags.txt')
 
 
 def test_either_order_asks_for_the_same(tmp_path):
@@ -170,16 +170,16 @@ def test_either_order_asks_for_the_same(tmp_path):
 @given(st.integers(0, 2**40), st.lists(st.tuples(st.sampled_from([None, *HAIR]), st.sampled_from([None, *EYES])),
                                        min_size=1, max_size=8), st.integers(1, 6))
 def test_each_row_asks_for_one_colour_of_each_and_for_what_was_said(seed, colours, per_line):
-    wishes = [(str(i), *pair) for i, pair in enumerate(colours)]
-    y = tag_conditions(wishes, HAIR, EYES, per_line, seed)
-    assert y.shape == (len(wishes) * per_line, 23) and (y[:, :12].sum(1) == 1).all() and (y[:, 12:].sum(1) == 1).all()
-    for i, (_, hair, eyes) in enumerate(wishes):
+    lines = [(str(i), *pair) for i, pair in enumerate(colours)]
+    y = tag_conditions(lines, HAIR, EYES, per_line, seed)
+    assert y.shape == (len(lines) * per_line, 23) and (y[:, :12].sum(1) == 1).all() and (y[:, 12:].sum(1) == 1).all()
+    for i, (_, hair, eyes) in enumerate(lines):
         rows = y[i * per_line:(i + 1) * per_line]
         if hair: assert (rows[:, HAIR.index(hair)] == 1).all()
         if eyes: assert (rows[:, 12 + EYES.index(eyes)] == 1).all()
-    assert torch.equal(y, tag_conditions(wishes, HAIR, EYES, per_line, seed))
+    assert torch.equal(y, tag_conditions(lines, HAIR, EYES, per_line, seed))
     # later lines change nothing
-    assert torch.equal(y[:per_line], tag_conditions(wishes[:1], HAIR, EYES, per_line, seed))
+    assert torch.equal(y[:per_line], tag_conditions(lines[:1], HAIR, EYES, per_line, seed))
 
 
 def test_a_missing_half_is_drawn_evenly_from_the_seed():
@@ -195,7 +195,7 @@ def test_an_unknown_colour_is_named():
 
 # --- samples --------------------------------------------------------------------------------------------------------
 
-WISHES = [('1', 'blue', 'red'), ('x-2', None, 'gray')]
+LINES = [('1', 'blue', 'red'), ('x-2', None, 'gray')]
 
 
 def bytes_of(files): return [f.read_bytes() for f in files]
@@ -203,7 +203,7 @@ def bytes_of(files): return [f.read_bytes() for f in files]
 
 def test_samples_have_the_course_names_sizes_and_are_the_same_for_a_seed(tmp_path):
     game = small().train()
-    files = write_samples(game, WISHES, HAIR, EYES, tmp_path/'a', seed=3)
+    files = write_samples(game, LINES, HAIR, EYES, tmp_path/'a', seed=3)
     assert [f.name for f in files] == [f'sample_{i}_{k}.jpg' for i in ('1', 'x-2') for k in range(1, 6)]
     # nothing half-written is left
     assert sorted(p.name for p in (tmp_path/'a').iterdir()) == sorted(f.name for f in files)
@@ -212,8 +212,8 @@ def test_samples_have_the_course_names_sizes_and_are_the_same_for_a_seed(tmp_pat
             assert picture.size == (64, 64) and picture.format == 'JPEG' and picture.mode == 'RGB'
     assert game.training and len(set(bytes_of(files))) == 10
     torch.rand(5) # the global random state plays no part
-    assert bytes_of(files) == bytes_of(write_samples(game, WISHES, HAIR, EYES, tmp_path/'b', seed=3))
-    assert bytes_of(files) != bytes_of(write_samples(game, WISHES, HAIR, EYES, tmp_path/'b', seed=4))
+    assert bytes_of(files) == bytes_of(write_samples(game, LINES, HAIR, EYES, tmp_path/'b', seed=3))
+    assert bytes_of(files) != bytes_of(write_samples(game, LINES, HAIR, EYES, tmp_path/'b', seed=4))
 
 
 def test_a_learner_writes_what_its_average_draws(tmp_path):
@@ -221,7 +221,7 @@ def test_a_learner_writes_what_its_average_draws(tmp_path):
     learn = GameLearner(DataLoaders(Batches(x, y[:8], bs=4), device='cpu'), small(), lr=1e-2, precision='fp32',
                         cbs=EMA(.5))
     with learn.no_bar(), learn.no_logging(): learn.fit_rounds(3)
-    ours, average, last = (bytes_of(write_samples(g, WISHES[:1], HAIR, EYES, tmp_path, 2))
+    ours, average, last = (bytes_of(write_samples(g, LINES[:1], HAIR, EYES, tmp_path, 2))
                            for g in (learn, learn.sampler, learn.game))
     assert ours == average != last
 
@@ -231,13 +231,13 @@ def test_a_larger_picture_is_brought_to_the_course_size_without_losing_its_colou
         def sample(self, n, y=None, z=None):
             return torch.tensor([1., -1., -1.])[None, :, None, None].expand(n, 3, 96, 96)
         device = torch.device('cpu')
-    files = write_samples(Red(), WISHES, HAIR, EYES, tmp_path, per_line=1)
+    files = write_samples(Red(), LINES, HAIR, EYES, tmp_path, per_line=1)
     with Image.open(files[0]) as picture:
         assert picture.size == (64, 64) and all(abs(a - b) < 6 for a, b in zip(picture.getpixel((31, 31)), (255, 0, 0)))
 
 
 def test_a_real_file_of_the_course_can_be_answered(tmp_path):
     "Its own conventions: no end on the last line, either half alone, and either order."
-    wishes = read(tmp_path, '1,blue hair blue eyes\n2,red hair\n3,black eyes\n4,aqua eyes purple hair')
-    files = write_samples(small(), wishes, HAIR, EYES, tmp_path/'samples', per_line=5)
+    lines = read(tmp_path, '1,blue hair blue eyes\n2,red hair\n3,black eyes\n4,aqua eyes purple hair')
+    files = write_samples(small(), lines, HAIR, EYES, tmp_path/'samples', per_line=5)
     assert len(files) == 20 and files[-1].name == 'sample_4_5.jpg'

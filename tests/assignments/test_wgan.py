@@ -1,4 +1,4 @@
-"Laws of the Wasserstein games: what clipping bounds, what the penalty leaves alone, and that the two differ in nothing else."
+"Laws of the Wasserstein games: what clipping bounds, what the penalty leaves alone; the two differ in nothing else."
 import pytest
 import torch
 from fastai.data.core import DataLoaders
@@ -45,25 +45,24 @@ def test_the_two_games_differ_only_in_how_the_slope_is_held():
 def test_five_to_one_is_five_to_one():
     for first in 'dg':
         learn = played(build_cwgan_gp(32, 4, 8), DG(5, 1, first), 10)
-        assert learn.steps == {'discriminator': 10,
-                               'generator': 2} and learn.history.player.iloc[0] == dict(d='discriminator', g='generator')[first]
-        assert {'discriminator.penalty', 'discriminator.adversarial',
-                'generator.adversarial'} <= set(learn.history.attrs['terms'])
+        assert learn.steps == {'discriminator': 10, 'generator': 2}
+        assert learn.history.player.iloc[0] == dict(d='discriminator', g='generator')[first]
+        terms = {'discriminator.penalty', 'discriminator.adversarial', 'generator.adversarial'}
+        assert terms <= set(learn.history.attrs['terms'])
 
 
 def test_both_players_read_the_tags():
     torch.manual_seed(0)
     game = build_cwgan(32, 4, 8)
     x, z, y = torch.rand(3, 3, 32, 32), torch.randn(3, 8), torch.eye(23)[:3]
-    assert not torch.allclose(game.sample(3, y, z),
-                              game.sample(3, y.flip(0), z)) and not torch.allclose(game.discriminator(x, y),
-                                                                                   game.discriminator(x, y.flip(0)))
+    assert not torch.allclose(game.sample(3, y, z), game.sample(3, y.flip(0), z))
+    assert not torch.allclose(game.discriminator(x, y), game.discriminator(x, y.flip(0)))
 
 
 def test_no_critic_has_batchnorm_and_the_generator_reads_23_tags_more():
     for build in (build_cwgan, build_cwgan_gp, build_wgan_gp):
         assert not any(isinstance(m, torch.nn.modules.batchnorm._NormBase)
                        for m in build(32, 4, 8).discriminator.modules())
-    plain, told = (find_system(n).build().generator for n in ('R0.WGANGP', 'R3.CWGAN'))
+    unconditional, conditional = (find_system(n).build().generator for n in ('R0.WGANGP', 'R3.CWGAN'))
     # more inputs of the first dense layer, nothing else
-    assert count_parameters(told) - count_parameters(plain) == 23 * 512 * 16
+    assert count_parameters(conditional) - count_parameters(unconditional) == 23 * 512 * 16

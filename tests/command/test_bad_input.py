@@ -1,6 +1,5 @@
-"What users get wrong in their data: `dlcv_gan train` says so in one line that names the place and the mend, before anything is trained or written."
+"What users get wrong in their data: `dlcv_gan train` says so in one line, before anything is trained or written."
 import contextlib, io, json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +28,8 @@ def refused(root, system, data, *flags):
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([str(w) for w in ('train', system, '--data', data, '--out', root/'run', *(flags or SMALL))])
     lines = err.getvalue().splitlines()
-    assert code == 2 and len(lines) == 1 and lines[0].startswith('error: ') and not out.getvalue(), (code, err.getvalue())
+    assert code == 2 and len(lines) == 1 and not out.getvalue(), (code, err.getvalue())
+    assert lines[0].startswith('error: ')
     assert not (root/'run').exists()
     return lines[0]
 
@@ -38,9 +38,9 @@ def says(message, *words):
     for word in words: assert word in message, f'{word!r} is not in: {message}'
 
 
-# --- i-CLEVR: labels of the pictures, and the wishes
+# --- i-CLEVR: labels of the pictures, and conditions
 
-WRONG_WISHES = [
+WRONG = [
     ([], ['names no object']), (None, ['is not a list']), ('red cube', ['is not a list']),
     ({'red cube': 1}, ['is not a list']),
     (['grey cube'], ["'grey cube'", "did you mean 'gray cube'"]), (['blue cylindre'], ["did you mean 'blue cylinder'"]),
@@ -49,18 +49,18 @@ WRONG_WISHES = [
     (OBJECTS[:4], ['names 4 objects', 'three at most']), (['red cube', 'red cube'], ["'red cube'", 'twice'])]
 
 
-@pytest.mark.parametrize('wish, words', WRONG_WISHES)
-def test_a_wrong_label_is_told_by_file_entry_and_picture(tmp_path, wish, words):
+@pytest.mark.parametrize('names, words', WRONG)
+def test_a_wrong_label_is_told_by_file_entry_and_picture(tmp_path, names, words):
     pictures(tmp_path/'iclevr', SCENES)
     (tmp_path/'objects.json').write_text(json.dumps({o: i for i, o in enumerate(OBJECTS)}))
-    (tmp_path/'train.json').write_text(json.dumps(SCENES | {FIRST: wish}))
+    (tmp_path/'train.json').write_text(json.dumps(SCENES | {FIRST: names}))
     says(refused(tmp_path, 'cgan', tmp_path), str(tmp_path/'train.json'), 'entry 1', FIRST, *words, 'Mend')
     assert not (tmp_path/'.dlcv_gan_cache').exists()
 
 
-@pytest.mark.parametrize('wish, words', WRONG_WISHES)
-def test_a_wrong_wish_is_told_by_file_and_entry(tmp_path, wish, words):
-    (tmp_path/'test.json').write_text(json.dumps([['gray cube'], wish]))
+@pytest.mark.parametrize('names, words', WRONG)
+def test_a_wrong_condition_is_told_by_file_and_entry(tmp_path, names, words):
+    (tmp_path/'test.json').write_text(json.dumps([['gray cube'], names]))
     with pytest.raises(ValueError) as e: read_conditions(tmp_path/'test.json', OBJECTS)
     says(str(e.value), 'test.json, entry 2', *words, 'Mend')
 
@@ -70,7 +70,7 @@ def test_a_wrong_wish_is_told_by_file_and_entry(tmp_path, wish, words):
                                          ('[["red cube"]', ['not JSON']), ('["red cube"]',
                                                                            ['entry 1', 'is not a list']),
                                          ('['*100_000, ['not JSON', 'nested']), ('\xff', ['not JSON'])])
-def test_wishes_that_are_no_list_of_lists(tmp_path, text, words):
+def test_conditions_that_are_no_list_of_lists(tmp_path, text, words):
     (tmp_path/'test.json').write_bytes(text.encode('latin-1'))
     with pytest.raises(ValueError) as e: read_conditions(tmp_path/'test.json', OBJECTS)
     says(str(e.value), str(tmp_path/'test.json'), *words)
@@ -93,7 +93,7 @@ def test_pictures_that_the_json_does_not_name_and_the_other_way_round(tmp_path):
                                         ('1,blond hair red eyes', ["did you mean 'blonde'"]),
                                         ('1,blue hair red eyes pink hair', ['hair twice']),
                                         ('1,red eyes blue hair red eyes', ['eyes twice']), ('1,', ["''"])])
-def test_wrong_tags_are_told_in_data_and_in_wishes(tmp_path, row, words):
+def test_wrong_tags_are_told_in_data_and_in_conditions(tmp_path, row, words):
     pictures(tmp_path/'faces', ['0.jpg', '1.jpg'])
     (tmp_path/'tags.csv').write_text(f'0,blue hair red eyes\n{row}\n')
     says(refused(tmp_path, 'cwgan', tmp_path), 'tags.csv, line 2', *words, 'Mend')

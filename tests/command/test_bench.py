@@ -27,13 +27,16 @@ def test_learner_and_bare_loop_play_the_same_rounds(name):
         assert (a - b).abs().max() < 1e-5 < 1e-4 < (a - before).abs().max()
 
 
-def test_plain_loop_takes_the_same_steps_as_the_bare_one():
+def test_plain_loop_takes_the_same_steps_as_the_bare_one(monkeypatch):
+    "In fp32: where a CPU has bf16 the bare loop uses it, and Adam's first steps go by the sign of a gradient."
+    monkeypatch.setattr('dlcv_gan.cli.bench.fast_dtype', lambda device: None)
     loops = [BareLoop('R1.GAN', 4, CPU, 4, plain, 32) for plain in (False, True)]
+    before = flat(loops[0].generator)
     for loop in loops:
         torch.manual_seed(1)
         loop.play(1)
     a, b = (flat(loop.generator) for loop in loops)
-    assert (a - b).abs().max() < 1e-4
+    assert (a - b).abs().max() < 1e-4 < (a - before).abs().max()
 
 
 def test_a_round_of_fastai_is_two_of_its_batches():
@@ -60,8 +63,8 @@ def test_table_and_ratios_are_views_of_the_laps(small):
         assert row.images_per_second == mine.median() and (row.lowest, row.highest) == (mine.min(), mine.max())
     ours = laps[laps.contender == 'learner'].set_index('lap').images_per_second
     for _, row in ratios.iterrows():
-        assert row.ratio == pytest.approx((ours / laps[laps.contender
-                                                       == row.against].set_index('lap').images_per_second).median())
+        theirs = laps[laps.contender == row.against].set_index('lap').images_per_second
+        assert row.ratio == pytest.approx((ours / theirs).median())
     assert sorted(ratios.against) == sorted(set(KINDS) - {'learner'})
 
 

@@ -1,6 +1,5 @@
 "The command as it is used: drawn data, a run that is killed and goes on, samples, scores, and what users get wrong."
 import contextlib, io, json, os, re, shutil, signal, subprocess, sys, time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +7,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from dlcv_gan.cli.command import main, make_parser
-from dlcv_gan.runs import load_run, objectives, penalties
+from dlcv_gan.cli.command import main
+from dlcv_gan.cli.flags import make_parser
+from dlcv_gan.courses.hw3 import translation_in_words, translations
+from dlcv_gan.runs.folder import load_run
+from dlcv_gan.runs.settings import RunSettings, objectives, penalties
 
 SMALL = ['--size', '32', '--width', '4', '--nz', '16', '--bs', '8']
 ENV = {**os.environ, 'PYTHONWARNINGS': 'ignore', 'MPLBACKEND': 'agg', 'OMP_NUM_THREADS': '1'}
@@ -100,7 +102,7 @@ def test_loaded_run_is_the_average_and_draws(whole):
 
 
 def test_killed_run_goes_on_to_the_same_weights(whole, faces, tmp_path):
-    "kill -9 at some moment between two checkpoints; the resumed run's weights are those of the run that was not killed, bit for bit."
+    "kill -9 between two checkpoints: the resumed run ends with the weights of one that was not killed, bit for bit."
     run = tmp_path/'killed'
     flags = json.loads((whole/'settings.json').read_text())['flags']
     words = [str(w) for k, v in flags.items() if k != 'system'
@@ -167,8 +169,8 @@ def test_score_is_one_json_object(vae, whole):
     code, out, _ = call('score', vae, '--json')
     score = json.loads(out)
     assert code == 0 and score['system'] == 'R1.VAE' and score['n'] == 12
-    assert score['mse']['[-1,1]'] == pytest.approx(4
-                                                   * score['mse']['[0,1]']) and 'mean over pixels' in score['mse']['reduction']
+    assert score['mse']['[-1,1]'] == pytest.approx(4 * score['mse']['[0,1]'])
+    assert 'mean over pixels' in score['mse']['reduction']
     for name in ('sharpness', 'diversity', 'frechet_distance', 'kernel_distance'):
         for of in ('samples', 'real'):
             assert score[name][of]['low'] <= score[name][of]['value'] <= score[name][of]['high']
@@ -181,7 +183,8 @@ def test_score_is_one_json_object(vae, whole):
 def test_describe_gives_the_printed_counts():
     code, out, _ = call('describe', 'r1.vae', '--json')
     about = json.loads(out)
-    assert code == 0 and about['nets']['encoder']['keras_params'] == 20_713_664 and about['nets']['decoder']['keras_params'] == 14_690_499
+    assert code == 0 and about['nets']['encoder']['keras_params'] == 20_713_664
+    assert about['nets']['decoder']['keras_params'] == 14_690_499
     code, out, _ = call('describe', 'R1.VAE')
     assert code == 0 and '8,389,632' in out and '(20,713,664 as Keras counts' in out
 
@@ -190,12 +193,13 @@ def test_systems_lists_names_objectives_and_penalties():
     code, out, _ = call('systems')
     assert code == 0 and all(word in out for word in ('R1.VAE', 'R1.GAN', *objectives(), *penalties()))
     assert {'minimax', 'non_saturating', 'least_squares', 'hinge', 'wasserstein'} <= set(objectives())
-    assert {'gradient_penalty', 'dragan', 'r1'} <= set(penalties()) and not {'clip_weights', 'kl', 'reconstruction',
-                                                                             'input_gradient'} & set(penalties())
+    assert {'gradient_penalty', 'dragan', 'r1'} <= set(penalties())
+    assert not {'clip_weights', 'kl', 'reconstruction', 'input_gradient'} & set(penalties())
 
 
 def test_help_teaches_without_loading_torch():
-    code = "import sys; from dlcv_gan.cli.command import main\ntry: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    code = ("import sys; from dlcv_gan.cli.command import main\n"
+            "try: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)")
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=ENV)
     assert done.stdout.strip().endswith('False') and 'dlcv_gan draw faces faces' in done.stdout
     for name in make_parser()._subparsers._group_actions[0].choices:
@@ -266,7 +270,7 @@ def test_truncated_picture_is_named_or_skipped(faces, tmp_path):
 
 
 def test_full_disk_leaves_the_last_whole_checkpoint(vae, tmp_path):
-    "A file-size limit stands in for the full disk: the error names the file, the old checkpoint stays readable, no half file stays."
+    "A file-size limit stands in for the full disk: the error names the file, the old checkpoint stays whole."
     resource = pytest.importorskip('resource')
     run = shutil.copytree(vae, tmp_path/'run')
     before, limits = (run/'checkpoint.pth').read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -274,8 +278,8 @@ def test_full_disk_leaves_the_last_whole_checkpoint(vae, tmp_path):
     try: said = refused('train', '--out', run, '--resume', '--rounds', 30)
     finally: resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert str(run/'checkpoint.pth') in said and 'free some space' in said
-    assert (run/'checkpoint.pth').read_bytes() == before and not [p.name
-                                                                  for p in run.iterdir() if p.name.startswith('.')]
+    assert (run/'checkpoint.pth').read_bytes() == before
+    assert not [p.name for p in run.iterdir() if p.name.startswith('.')]
     assert call('train', '--out', run, '--resume')[0] == 0
 
 
@@ -305,17 +309,18 @@ def test_a_conditional_run_knows_its_labels(acgan, tmp_path):
     done('sample', acgan, '--n', 4, '--on', '--out', without)
     assert with_it.read_bytes() != without.read_bytes()
     score = json.loads(done('score', acgan, '--n', 12, '--json'))
-    assert set(score['attribute_accuracy']) == {'Smiling'} and 0 <= score['attribute_accuracy']['Smiling']['samples'] <= 1
+    assert set(score['attribute_accuracy']) == {'Smiling'}
+    assert 0 <= score['attribute_accuracy']['Smiling']['samples'] <= 1
 
 
 def test_wrong_labels_are_named(acgan, vae, faces, tmp_path):
     out = tmp_path/'run'
     assert '13' in refused('train', 'acgan', '--data', faces, *SMALL, '--out', out) # which of the thirteen?
     assert "'Smiling'" in refused('train', 'acgan', '--data', faces, '--attributes', 'Smilling', *SMALL, '--out', out)
-    assert 'not conditional' in refused('train', 'vae', '--data', faces, '--attributes', 'Smiling', *SMALL, '--out',
-                                        out)
-    assert '--on Male' in refused('sample', acgan, '--on',
-                                  'Male') and 'not conditional' in refused('sample', vae, '--on', 'Male')
+    assert 'not conditional' in refused('train', 'vae', '--data', faces, '--attributes', 'Smiling', *SMALL,
+                                        '--out', out)
+    assert '--on Male' in refused('sample', acgan, '--on', 'Male')
+    assert 'not conditional' in refused('sample', vae, '--on', 'Male')
     assert not out.exists()
 
 
@@ -337,30 +342,30 @@ def test_horses_and_zebras_are_drawn(tmp_path):
 
 
 def test_an_evaluator_grades_a_run_and_chooses_its_best_weights(faces, tmp_path):
-    judge, run = tmp_path/'smiling.safetensors', tmp_path/'run'
-    code, out, err = call('evaluator', faces, judge, '--attributes', 'Smiling', '--epochs', 1)
+    evaluator, run = tmp_path/'smiling.safetensors', tmp_path/'run'
+    code, out, err = call('evaluator', faces, evaluator, '--attributes', 'Smiling', '--epochs', 1)
     assert code == 0 and 'unseen pictures' in err and 'Smiling' in err
     flags = ['acgan-mended', '--data', faces, '--attributes', 'Smiling', *SMALL, '--ema', .5, '--rounds', 6,
              '--best-every', 4, '--out', run]
     assert 'it knows 1 labels, 2 are asked for' in refused('train', *flags[:4], 'Smiling', 'Male', *SMALL, '--set',
-                                                           'labels=2', '--best-every', 2, '--evaluator', judge, '--out',
-                                                           run)
-    done('train', *flags, '--evaluator', judge)
+                                                           'labels=2', '--best-every', 2, '--evaluator', evaluator,
+                                                           '--out', run)
+    done('train', *flags, '--evaluator', evaluator)
     rows = (run/'scores.csv').read_text().splitlines()
-    assert rows[0] == 'round,score' and [int(r.split(',')[0])
-                                         for r in rows[1:]] == [4, 6], 'every four rounds, and the last'
+    assert rows[0] == 'round,score'
+    assert [int(r.split(',')[0]) for r in rows[1:]] == [4, 6], 'every four rounds, and the last'
     assert all(float(r.split(',')[1]) < 1 for r in rows[1:]), 'of one question the likeliest answer is no answer'
     assert 'with --best-every' in refused('train', *[f for f in flags if f not in ('--best-every', 4)][:-1],
-                                          tmp_path/'never', '--evaluator', judge)
+                                          tmp_path/'never', '--evaluator', evaluator)
     assert 'knows Smiling; asked for are Male' in refused('train', *flags[:4], 'Male', *flags[5:-1], tmp_path/'never',
-                                                          '--evaluator', judge)
+                                                          '--evaluator', evaluator)
     best, last = load_file(run/'best.safetensors'), load_file(run/'weights.safetensors')
     game = load_run(run)
     assert best.keys() == last.keys() and all(torch.equal(v, best[f'ema.{k}']) for k, v in game.state_dict().items())
-    assert 0 <= json.loads(done('score', run, '--n', 12, '--evaluator', judge,
-                                '--json'))['attribute_accuracy']['Smiling']['samples'] <= 1
+    score = json.loads(done('score', run, '--n', 12, '--evaluator', evaluator, '--json'))
+    assert 0 <= score['attribute_accuracy']['Smiling']['samples'] <= 1
     assert 'asked for nothing' in refused('train', 'gan', '--data', faces, *SMALL, '--best-every', 2, '--evaluator',
-                                          judge, '--out', tmp_path/'other')
+                                          evaluator, '--out', tmp_path/'other')
 
 
 def test_one_cycle_rises_and_falls_and_survives_a_resume(faces, tmp_path):
@@ -378,11 +383,9 @@ def test_one_cycle_rises_and_falls_and_survives_a_resume(faces, tmp_path):
 
 
 def test_printed_moments_are_the_default():
-    from dlcv_gan.runs import make_settings
-    assert make_settings(dict(system='t2i', data='.'))['betas'] == [.5,
-                                                                    .9] and make_settings(dict(system='cgan', data='.'))['betas'] == [.5, .99]
-    assert make_settings(dict(system='gan', data='.'))['betas'] == [.5,
-                                                                    .999] and make_settings(dict(system='gan', data='.', betas=[0, .9]))['betas'] == [0, .9]
+    for system, betas in dict(t2i=[.5, .9], cgan=[.5, .99], gan=[.5, .999]).items():
+        assert RunSettings.from_flags(dict(system=system, data='.')).betas == betas
+    assert RunSettings.from_flags(dict(system='gan', data='.', betas=[0, .9])).betas == [0, .9]
 
 
 def test_a_system_that_wraps_another_takes_its_settings(tmp_path):
@@ -399,9 +402,14 @@ def test_a_translator_learns_from_two_folders_and_translates(tmp_path):
          '--d', 2, '--g', 1, '--out', run)
     done('train', '--out', run, '--resume', '--rounds', 5)
     text = done('translate', run, '--to', 'b', '--out', tmp_path/'zebras')
-    assert 'had nothing been done' in text and len(list((tmp_path
-                                                         /'zebras').iterdir())) == 6 and (tmp_path/'zebras.png').exists()
-    assert '5 pictures' not in text and '7 pictures' in done('translate', run, '--to', 'a')
+    assert len(list((tmp_path/'zebras').iterdir())) == 6 and (tmp_path/'zebras.png').exists()
+    assert '5 pictures' not in text and '7 pictures' in (back := done('translate', run, '--to', 'a'))
+    scores = translations(load_run(run), data, 32, 'raise', tmp_path) # what the hand-in measures
+    for said, way in ((text, 'a to b'), (back, 'b to a')):
+        assert {'window', 'pixel'} <= set(scores[way]) and translation_in_words(scores[way]) in said
+        assert said.count('had nothing been done') == 2
+    shutil.rmtree(data/'truthA')
+    assert 'had nothing been done' not in done('translate', run, '--to', 'b')
     done('sample', run, '--n', 2)
     assert 'translate' in refused('score', run)
     assert 'trainA' in refused('train', 'cyclegan', '--data', data/'trainA', '--size', 32, '--out', tmp_path/'other')

@@ -1,4 +1,4 @@
-"The house rules (CONTRIBUTING.md): who may import whom, what is documented, what a notebook is, what git holds. Nothing is imported or executed."
+"The house rules (CONTRIBUTING.md): who may import whom, what is documented, what a notebook is, what git holds."
 import ast, json, re, subprocess, sys
 from functools import cache
 from pathlib import Path
@@ -6,29 +6,64 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NBS, PACKAGE = ROOT/'nbs', ROOT/'dlcv_gan'
+NBS, PACKAGE, TESTS = ROOT/'nbs', ROOT/'dlcv_gan', ROOT/'tests'
 if not (ROOT/'settings.ini').exists(): pytest.skip('the house rules are about the repository', allow_module_level=True)
 sys.path.insert(0, str(ROOT/'tools'))
-from api import read_module  # noqa: E402
+from api import dotted, read_module
 
-# The only arrows between library modules, each one paid for by what it saves.
-# pictures are drawn with the kit, sets are written as one
-LIBRARY = {'faces': {'draw', 'worlds'}, 'animals': {'draw', 'worlds'}, 'scenes': {'worlds'},
-           # and the order of the anime tags is the reader's, a single file is the learner's
-           'anime': {'draw', 'worlds', 'data', 'game'},
-           'view': {'game'}, 'metrics': {'game'}, # files are written as the learner writes them: whole or not at all
-           'residual': {'nets'}, # its discriminators have the same heads
-           # knobs and a panel: pictures, a learner, a ruler, a sheet; and a run folder is opened where it is defined
-           'widgets': {'data', 'game', 'metrics', 'view', 'runs'},
-           'check': {'losses', 'nets'}, # answers are held against the library's own losses, and tried on its critics
-           'study': {'game'}, # the same files, the scale's word and the random states
-           'scores': {'data', 'game'}, # what a course grades: pictures in the nets' range, drawn by a game
-           # what studies play: small worlds, a game, a ruler
-           'bout': {'anime', 'faces', 'scenes', 'data', 'game', 'metrics'}}
-# What an assignment may know: the loop, the losses, and the networks its report prints.
-ASSIGNMENT = {'game', 'losses', 'nets', 'residual'}
-# An assignment that plays an earlier one's game by other rules imports that game instead of writing it twice.
-GAMES = {'acgan': {'gan'}, 'wgan': {'gan'}, 'tags': {'acgan'}, 'iclevr': {'gan', 'acgan'}}
+# Folder of notebooks -> folder of modules; the library's are the package's own top.
+ROOMS = dict(start='start', assignments='models', handins='courses', studies='studies', worlds='worlds', library='',
+             command='cli')
+# Room of modules -> rooms that it may import, all of them below it. Inside a room, the lists that follow.
+BELOW = {'library': set(), 'worlds': set(),
+         'models': set(), # nets and data are handed in; ASSIGNMENT says what of the library a lesson may know
+         'start': {'library', 'models'},
+         'studies': {'library', 'worlds', 'models'},
+         'courses': {'library', 'worlds', 'models', 'studies'},
+         'cli': {'library', 'worlds', 'models', 'studies', 'courses'}}
+# Files are written whole or not at all, three scales have one switch: all may know these two, they know none of ours.
+COMMON = {'files', 'scale'}
+# What an assignment may know: the rules of a game, the losses, the networks its report prints, its catalogue entry.
+ASSIGNMENT = {'game.base', 'game.schedules', 'losses', 'nets', 'residual', 'systems'}
+# The arrows inside the rooms, each with the reason that pays for it.
+INSIDE = {
+    # an assignment that plays an earlier one's game by other rules imports that game instead of writing it twice
+    'models.acgan': {'models.gan'}, 'models.wgan': {'models.gan'}, 'models.iclevr': {'models.gan', 'models.acgan'},
+    'models.tags': {'models.acgan', 'game.learner'}, # its hand-in's pictures are drawn from a learner as well
+    # readers list what is on a disk, pictures decode it, loaders deal it
+    'data.pictures': {'data.readers'}, 'data.loaders': {'data.pictures'},
+    # the learner is put together from the parts of the room
+    'game.learner': {f'game.{m}' for m in ('base', 'callbacks', 'checkpoint', 'graphs', 'recorder', 'schedules')},
+    'systems': {'game.base', 'game.schedules', 'nets'}, # a printed system is a game, its schedule and its layers
+    'residual': {'nets'}, # its discriminators have the same heads
+    'check': {'losses', 'nets'}, # answers are held against the library's own losses, and tried on its critics
+    'inception': {'metrics'}, 'diagnosis': {'metrics'}, # pictures in the rulers' form, and the rulers
+    'scores': {'data.pictures', 'game.base'}, # what a course grades: pictures in the nets' range, drawn by a game
+    'live': {'view', 'widgets'}, 'widgets': {'view'}, # sheets and curves, while a model trains or in a box
+    'training_panel': {'widgets', 'view', 'metrics', 'game.base', 'game.learner', 'game.schedules', 'data.loaders'},
+    # sliders move what `live` found, for a run that is opened where it is defined
+    'controls': {'widgets', 'view', 'live', 'runs.folder', 'runs.settings', 'game.base', 'game.learner', 'data.loaders',
+                 'data.pictures', 'data.readers'},
+    # a run: what was asked for, the folder that keeps it, its scores, and the training that fills it
+    'runs.settings': {'systems', 'losses', 'game.base', 'game.schedules'},
+    'runs.folder': {'runs.settings', 'data.pictures', 'game.base', 'game.checkpoint', 'game.learner'},
+    'runs.scoring': {'runs.folder', 'runs.settings', 'metrics', 'scores', 'data.pictures', 'game.base'},
+    'runs.training': {'runs.folder', 'runs.scoring', 'runs.settings', 'live', 'view', 'data.loaders', 'data.pictures',
+                      'game.base', 'game.callbacks', 'game.learner'},
+    # pictures are drawn with the kit, sets are written as one
+    'worlds.faces': {'worlds.shapes', 'worlds.writing'}, 'worlds.animals': {'worlds.shapes', 'worlds.writing'},
+    'worlds.anime': {'worlds.shapes', 'worlds.writing', 'data.readers'}, # and the order of the tags is the reader's
+    'worlds.scenes': {'worlds.writing'},
+    # the engine: a run is played, a table is judged; studies play short runs, the ledger reads them all
+    'studies.study': {'studies.run', 'studies.verdicts'}, 'studies.ledger': {'studies.study', 'studies.verdicts'},
+    **dict.fromkeys((f'studies.{re.sub("^[0-9]+_", "", p.stem)}' for p in (NBS/'studies').glob('[0-9]*.ipynb')),
+                    {'studies.study', 'studies.verdicts', 'studies.short_runs'}),
+    # what all hand-ins share; course C asks for the faces that course B learns from tags
+    **dict.fromkeys(('courses.hw4', 'courses.hw3', 'courses.lab7'), {'courses.handin'}),
+    'courses.adlxmlds': {'courses.handin', 'courses.hw3'},
+    # one command, a page for each of its parts
+    'cli.command': {f'cli.{m}' for m in ('bench', 'export', 'flags', 'release', 'report', 'studies')},
+}
 # Third parties: what settings.ini says, by import name, and what comes along with it.
 IMPORT_NAMES = {'pillow': 'PIL', 'scikit-learn': 'sklearn', 'opencv-python-headless': 'cv2'}
 COME_ALONG = {'fastai': {'fastprogress'}, 'ipywidgets': {'IPython'}}
@@ -40,87 +75,195 @@ def notebook(path: Path) -> dict: return json.loads(path.read_text(encoding='utf
 
 def source(cell) -> str: return ''.join(cell['source'])
 def code_cells(path): return [c for c in notebook(path)['cells'] if c['cell_type'] == 'code']
+def book_name(path: Path) -> str: return path.relative_to(NBS).with_suffix('').as_posix()
+def module_name(path: Path) -> str: return '.'.join(path.relative_to(PACKAGE).with_suffix('').parts)
+
+
+def own_module(book: str) -> str:
+    "'assignments/01_vae' -> 'models.vae': the one module that a notebook may export."
+    room, *folders, name = book.split('/')
+    return '.'.join(filter(None, [ROOMS[room], *folders, re.sub(r'^\d+_', '', name)]))
 
 
 @cache
-def floors() -> dict:
+def origins() -> dict:
     "Module -> the notebook it comes from, by each notebook's default_exp."
     found = {}
-    for p in sorted(NBS.glob('*.ipynb')):
+    for p in NOTEBOOKS:
         for c in code_cells(p):
-            if m := re.search(r'(?m)^\s*#\|\s*default_exp\s+(\S+)', source(c)): found[m[1]] = p.stem
+            if m := re.search(r'(?m)^\s*#\|\s*default_exp\s+(\S+)', source(c)): found[m[1]] = book_name(p)
     return found
 
 
-NOTEBOOKS = sorted(NBS.glob('*.ipynb'))
-MODULES = sorted(p for p in PACKAGE.glob('*.py') if not p.stem.startswith('_'))
-each_notebook = pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.stem)
-each_module = pytest.mark.parametrize('path', MODULES, ids=lambda p: p.stem)
+NOTEBOOKS = [p for p in sorted(NBS.rglob('*.ipynb')) if '.ipynb_checkpoints' not in p.parts]
+MODULES = sorted(p for p in PACKAGE.rglob('*.py') if not p.stem.startswith('_'))
+each_notebook = pytest.mark.parametrize('path', NOTEBOOKS, ids=book_name)
+each_module = pytest.mark.parametrize('path', MODULES, ids=module_name)
 
 
 def imports(path: Path) -> list[tuple[str, int, bool]]:
-    "(dotted name, line, star) of every import in a module, late ones too; ours as dlcv_gan.x."
-    found = []
+    "(dotted name, line, star) of every import in a module, late ones too: the module, or the package and the name."
+    here, found = dotted(path).split('.'), []
     for n in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
         if isinstance(n, ast.Import): found += [(a.name, n.lineno, False) for a in n.names]
         elif isinstance(n, ast.ImportFrom):
-            base = 'dlcv_gan' * bool(n.level) + '.' * bool(n.level and n.module) + (n.module or '')
-            found += [(f'{base}.{a.name}' if base == 'dlcv_gan' else base, n.lineno, a.name == '*') for a in n.names]
+            base = '.'.join([*here[:-n.level], *filter(None, [n.module])]) if n.level else n.module
+            found += [(f'{base}.{a.name}', n.lineno, a.name == '*') for a in n.names]
     return found
 
 
-def allowed(module: str, floor: dict) -> set:
+def ours(path: Path) -> list[tuple[str, int]]:
+    "(module, line) of what a module imports from the package; a package itself where no module is meant."
+    known, found = set(origins()), []
+    for name, line, _ in imports(path):
+        if name.split('.')[0] != 'dlcv_gan': continue
+        parts = name.split('.')[1:]
+        module = next((m for i in range(len(parts), 0, -1) if (m := '.'.join(parts[:i])) in known), '.'.join(parts))
+        found.append((module, line))
+    return found
+
+
+def room_of(module: str) -> str:
+    "'models.vae' -> 'models', 'game.learner' -> 'library'."
+    top = module.split('.')[0]
+    return top if top in ROOMS.values() else 'library'
+
+
+def allowed(module: str) -> set:
     "Modules of ours that one module may import."
-    number = floor[module][:2]
-    if number[0] == '0': return LIBRARY.get(module, set())
-    if number[0] == '1': return ASSIGNMENT | GAMES.get(module, set())
-    return {m for m, book in floor.items() if book[:2] < number}
+    below = {m for m in origins() if room_of(m) in BELOW[room_of(module)]}
+    return below | COMMON | INSIDE.get(module, set()) | (ASSIGNMENT if room_of(module) == 'models' else set())
 
 
-# ---- imports
+# ---- rooms and imports
 
 def test_every_module_has_a_notebook():
-    assert {p.stem
-            for p in MODULES} == set(floors()), 'dlcv_gan/ and the default_exp of nbs/ disagree: run `nbdev_export`, remove what has no notebook'
+    modules = {module_name(p) for p in MODULES}
+    assert modules == set(origins()), ('dlcv_gan/ and the default_exp of nbs/ disagree: run `nbdev_export`, remove '
+                                       'what has no notebook')
 
 
-@pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.stem)
-def test_a_module_is_named_as_its_notebook(path):
-    names = [m for m, book in floors().items() if book == path.stem]
-    assert not names or names == [re.sub(r'^\d\d[a-z]?_', '',
-                                         path.stem)], f'{path.name} exports {names}: name the module as the notebook, without its number'
+@each_notebook
+def test_a_notebook_stands_in_a_room_and_exports_its_own_module(path):
+    book = book_name(path)
+    assert book == 'index' or book.split('/')[0] in ROOMS, f'nbs/{book}: no room of that name; there are {list(ROOMS)}'
+    names = [m for m, b in origins().items() if b == book]
+    assert not names or names == [own_module(book)], f'nbs/{book} exports {names}: it may export {own_module(book)}'
 
 
-@pytest.mark.parametrize('path', [p for p in NOTEBOOKS if p.stem[0] == '2'], ids=lambda p: p.stem)
+@each_notebook
+def test_only_what_has_an_order_has_a_number(path):
+    room, name = book_name(path).split('/')[0], path.stem
+    numbered = re.match(r'\d', name)
+    assert not numbered or room in ('assignments', 'studies') and re.match(r'\d\d_[a-z]', name), (
+        f'{path.name}: two digits and an underscore, in assignments and studies alone')
+
+
+def test_numbers_are_a_reading_order():
+    for room in ('assignments', 'studies'):
+        numbers = [int(p.stem[:2]) for p in sorted((NBS/room).glob('[0-9]*.ipynb'))]
+        assert numbers == list(range(1, len(numbers) + 1)), f'nbs/{room}: {numbers}: count from 1, leave none out'
+
+
+def test_tests_stand_in_the_same_rooms():
+    folders = {p.relative_to(TESTS).parts[0] for p in TESTS.rglob('test_*.py')}
+    assert folders <= set(ROOMS) | {'house', 'site'}, f'tests/{sorted(folders - set(ROOMS))}: no room of that name'
+    names = [p.name for p in TESTS.rglob('test_*.py')]
+    twice = {n for n in names if names.count(n) > 1}
+    assert not twice, f'{twice}: two files of one name; pytest needs one each'
+
+
+@pytest.mark.parametrize('path', [p for p in NOTEBOOKS if re.match(r'studies/\d', book_name(p))], ids=book_name)
 def test_a_study_exports_its_declaration_and_what_plays_a_run(path):
     exported = '\n'.join(source(c) for c in code_cells(path) if is_exported(c))
     calls = [n.value.func.id for n in ast.parse(exported).body if isinstance(n, ast.Assign)
              and isinstance(n.value, ast.Call) and isinstance(n.value.func, ast.Name)]
-    assert 'Study' in calls, f'{path.name} declares no study: `name = Study(...)` in an exported cell, so that `dlcv_gan study` finds it'
+    assert 'Study' in calls, (f'{path.name} declares no study: `name = Study(...)` in an exported cell, so that '
+                              '`dlcv_gan study` finds it')
     shown = re.findall(r'\b(plt|matplotlib|view)\b', exported)
-    assert not shown, f'{path.name} exports its analysis ({shown[0]}): figures and tables stay in the notebook'
+    assert not shown, f'{path.name} exports its analysis ({shown[:1]}): figures and tables stay in the notebook'
 
 
 @each_module
 def test_arrows_point_down(path):
-    floor = floors()
-    may = allowed(path.stem, floor)
-    wrong = [f'{path.name}:{line} imports {name}' for name, line, _ in imports(path)
-             if name.startswith('dlcv_gan.') and name.split('.')[1] in floor
-             and name.split('.')[1] not in may | {path.stem}]
-    assert not wrong, f'{wrong}\n{floor[path.stem]} may import {sorted(may) or "none of our modules"}: hand the thing in as an argument, or move it down'
+    module = module_name(path)
+    may = allowed(module)
+    packages = {''} | BELOW[room_of(module)] # the package itself says its version and where it lies
+    wrong = [f'{module}:{line} imports {name}' for name, line in ours(path) if name not in may | packages | {module}]
+    assert not wrong, (f'{wrong}\n{module}, made by nbs/{origins()[module]}.ipynb, may import {sorted(may)}: hand the '
+                       'thing in as an argument, or move it down')
+
+
+def test_every_listed_arrow_is_needed():
+    there = {module_name(p): {name for name, _ in ours(p)} for p in MODULES}
+    unused = {m: sorted(may - there.get(m, set())) for m, may in INSIDE.items()}
+    unused = {m: names for m, names in unused.items() if names and not re.match(r'studies/\d', origins().get(m, ''))}
+    assert not unused, f'{unused}: take them out of INSIDE'
+    assert not set.union(*(there[m] for m in COMMON)), f'{COMMON} are for everybody, so they import none of our modules'
+
+
+def test_no_arrow_goes_round():
+    there = {module_name(p): {name for name, _ in ours(p)} for p in MODULES}
+    def reach(m, path=()):
+        if m in path: return [*path, m]
+        return next((r for n in sorted(there.get(m, ())) if (r := reach(n, (*path, m)))), None)
+    rounds = [r for m in there if (r := reach(m))]
+    assert not rounds, ' -> '.join(rounds[0])
 
 
 def test_the_arrow_reader_sees_every_form(tmp_path):
-    (tmp_path/'m.py').write_text('from .a import x\nfrom dlcv_gan.b import *\nimport dlcv_gan.c\ndef f():\n    from '
-                                 'dlcv_gan import d\n')
-    assert imports(tmp_path/'m.py') == [('dlcv_gan.a', 1, False), ('dlcv_gan.b', 2, True), ('dlcv_gan.c', 3, False),
-                                        ('dlcv_gan.d', 5, False)]
+    (tmp_path/'__init__.py').touch()
+    (tmp_path/'sub').mkdir()
+    (tmp_path/'sub'/'__init__.py').touch()
+    (tmp_path/'sub'/'m.py').write_text('from .a import x\nfrom ..b.c import *\nimport p.c\ndef f():\n    from '
+                                       'dlcv_gan import d\n    from . import e\n')
+    top = tmp_path.name
+    assert sorted(imports(tmp_path/'sub'/'m.py'), key=lambda x: x[1]) == [
+        (f'{top}.sub.a.x', 1, False), (f'{top}.b.c.*', 2, True), ('p.c', 3, False), ('dlcv_gan.d', 5, False),
+        (f'{top}.sub.e', 6, False)]
+
+
+def private_names(text: str, own: str = '') -> list[str]:
+    "line: name of every private name that is taken from another module of ours, by import or through a module."
+    tree, found, modules = ast.parse(text), [], {}
+    for n in ast.walk(tree):
+        if isinstance(n, ast.ImportFrom) and (n.level or (n.module or '').split('.')[0] == 'dlcv_gan'):
+            for a in n.names:
+                modules[a.asname or a.name] = f'{n.module}.{a.name}'
+                if a.name.startswith('_') and n.module != f'dlcv_gan.{own}':
+                    found.append(f'{n.lineno}: {n.module}.{a.name}')
+        elif isinstance(n, ast.Import):
+            modules |= {a.asname: a.name for a in n.names if a.asname and a.name.startswith('dlcv_gan.')}
+    known = {f'dlcv_gan.{m}' for m in origins()}
+    return found + [f'{n.lineno}: {n.value.id}.{n.attr}' for n in ast.walk(tree) if isinstance(n, ast.Attribute)
+                    and isinstance(n.value, ast.Name) and modules.get(n.value.id) in known - {f'dlcv_gan.{own}'}
+                    and n.attr.startswith('_') and not n.attr.startswith('__')]
+
+
+@each_module
+def test_no_private_name_of_another_module(path):
+    wrong = private_names(path.read_text(encoding='utf-8'), module_name(path))
+    assert not wrong, f'{module_name(path)}: {wrong}: make it public and document it, or move it'
+
+
+@each_notebook
+def test_no_private_name_of_another_module_in_a_notebook(path):
+    own = next((m for m, b in origins().items() if b == book_name(path)), '')
+    cells = [(c['id'], re.sub(r'(?m)^\s*[%!].*$', '', source(c))) for c in code_cells(path)]
+    wrong = [f'{i}, line {x}' for i, text in cells for x in private_names(text, own)]
+    assert not wrong, f'{book_name(path)}: {wrong}: make it public and document it, or move it'
+
+
+def test_the_reader_of_private_names_bites():
+    for bad in ('from dlcv_gan.nets import _channels', 'from dlcv_gan import nets\nnets._channels(1)',
+                'import dlcv_gan.nets as n\nn._channels(1)'):
+        assert private_names(bad) and not private_names(bad, 'nets')
+    assert not private_names('from dlcv_gan.nets import Encoder\nself._x = Encoder()._y')
 
 
 @each_module
 def test_no_star_imports(path):
-    wrong = [f'{path.name}:{line} from {name} import *' for name, line, star in imports(path) if star]
+    wrong = [f'{path.name}:{line} {name}' for name, line, star in imports(path) if star]
     assert not wrong, f'{wrong}: name what is used'
 
 
@@ -140,7 +283,8 @@ def test_third_parties_are_requirements(path):
     top = {n.lineno for n in ast.parse(path.read_text(encoding='utf-8')).body}
     wrong = [f'{path.name}:{line} {name}' for name, line, _ in imports(path)
              if (root := name.split('.')[0]) not in known and (line in top or root not in extras)]
-    assert not wrong, f'{wrong}: add it to `requirements` in settings.ini, or import an extra inside the function that needs it'
+    assert not wrong, (f'{wrong}: add it to `requirements` in settings.ini, or import an extra inside the function '
+                       'that needs it')
 
 
 # ---- what is public is documented
@@ -154,14 +298,14 @@ def undocumented(symbol) -> list[str]:
     event = symbol.kind == 'method' and EVENT.fullmatch(symbol.name.split('.')[-1]) and not symbol.parameters
     found = [] if symbol.doc or event else ['docstring']
     found += [f'comment on {p.name}' for p in symbol.parameters if not p.name.startswith('*') and not p.comment]
-    return [f'{symbol.name} (line {symbol.line}): no {x}' for x in found] + [y for m in symbol.members
-                                                                             for y in undocumented(m)]
+    mine = [f'{symbol.name} (line {symbol.line}): no {x}' for x in found]
+    return mine + [x for m in symbol.members for x in undocumented(m)]
 
 
 @each_module
 def test_public_names_are_documented(path):
     wrong = [x for s in read_module(path) for x in undocumented(s)]
-    assert not wrong, f'{path.name}, made by {floors()[path.stem]}.ipynb, lacks docments:\n' + '\n'.join(wrong)
+    assert not wrong, f'nbs/{origins()[module_name(path)]}.ipynb lacks docments:\n' + '\n'.join(wrong)
 
 
 def test_the_docments_reader_misses_nothing(tmp_path):
@@ -191,6 +335,8 @@ class A:
 
 def code_lines(text: str) -> int:
     return sum(1 for x in text.splitlines() if x.strip() and not x.strip().startswith('#|'))
+
+
 def is_exported(cell) -> bool: return bool(re.search(r'(?m)^\s*#\|\s*exporti?\b', source(cell)))
 
 
@@ -220,17 +366,50 @@ def test_cell_ids_are_unique(path):
 
 @each_notebook
 def test_a_notebook_is_small(path):
-    assert path.stat().st_size <= 1_000_000, f'{path.name}: {path.stat().st_size / 1e6:.2f} MB, over 1 MB: fewer or coarser pictures'
+    size = path.stat().st_size
+    assert size <= 1_000_000, f'{path.name}: {size / 1e6:.2f} MB, over 1 MB: fewer or coarser pictures'
+
+
+# Two words for an exported line in a lesson; one in the library and what is built of it, whose pages have API cards as
+# well. A study exports what plays a run, the starting pages what the site plays.
+WORDS = [(r'assignments/', 2), (r'studies/\d', 0), (r'start/|index', 0), (r'', 1)]
 
 
 @each_notebook
 def test_proportions_of_prose(path):
-    exported, code, words = proportions(path)
-    if path.stem[0] == '1':
-        assert 2 * exported <= code, f'{path.name}: {exported} of {code} code lines are exported, over half: a lesson shows, tries and asserts'
-    # Two words a line in a lesson; a library's page has its API cards as well, so one; the doors are programs.
-    least = {'1': 2, '0': 1, '4': 1}.get(path.stem[0], 0)
-    assert words >= least * exported, f'{path.name}: {words} words for {exported} exported lines: say why, at least {least} a line'
+    book, (exported, code, words) = book_name(path), proportions(path)
+    if book.startswith('assignments/'):
+        assert 2 * exported <= code, (f'{book}: {exported} of {code} code lines are exported, over half: a lesson '
+                                      'shows, tries and asserts')
+    least = next(n for pattern, n in WORDS if re.match(pattern, book))
+    assert words >= least * exported, (f'{book}: {words} words for {exported} exported lines: say why, at least '
+                                       f'{least} a line')
+
+
+# ---- lines
+
+WIDTH = 120
+
+
+def long_lines(text: str) -> list[str]:
+    "Lines that a reader must scroll for, as 'number: how it begins'."
+    return [f'{i}: {x.strip()[:60]}... ({len(x)})' for i, x in enumerate(text.split('\n'), 1) if len(x) > WIDTH]
+
+
+@each_notebook
+def test_no_long_line_in_a_cell(path):
+    wrong = [f'cell {c["id"]}, line {x}' for c in code_cells(path) for x in long_lines(source(c))]
+    assert not wrong, f'{book_name(path)}: over {WIDTH} characters:\n' + '\n'.join(wrong)
+
+
+SCRIPTS = sorted(p for folder in ('tests', 'tools', 'docs') for p in (ROOT/folder).rglob('*.py')
+                 if '_build' not in p.parts)
+
+
+@pytest.mark.parametrize('path', [*SCRIPTS, ROOT/'setup.py'], ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_no_long_line_in_a_script(path):
+    wrong = long_lines(path.read_text(encoding='utf-8'))
+    assert not wrong, f'{path.relative_to(ROOT)}: over {WIDTH} characters:\n' + '\n'.join(wrong)
 
 
 # ---- what git holds
@@ -286,7 +465,8 @@ def test_no_file_is_large():
 
 
 def test_nothing_built_is_held():
-    built = re.compile(r'(^|/)(_build|_proc|__pycache__|dist|build|runs|\.ipynb_checkpoints)/|\.(pyc|whl|pth|pt)$')
+    built = re.compile(r'^(runs|demo|demos)/|(^|/)(_build|_proc|__pycache__|dist|build|\.ipynb_checkpoints)/'
+                       r'|\.(pyc|whl|pth|pt)$')
     wrong = [x for p in held() if built.search(x := p.relative_to(ROOT).as_posix())]
     assert not wrong, f'{wrong}: built, not authored; put it in .gitignore and `git rm --cached` it'
 
@@ -305,10 +485,9 @@ def test_readme_is_the_index(tmp_path, monkeypatch):
     same = (tmp_path/'README.md').read_text(encoding='utf-8') == (ROOT/'README.md').read_text(encoding='utf-8')
     assert same, 'README.md is not what nbs/index.ipynb makes: run `make readme` and commit it'
     for p in (tmp_path/'docs'/'readme').iterdir():
-        assert (ROOT/'docs'/'readme'
-                /p.name).is_file(), f'docs/readme/{p.name} is missing: run `make readme` and commit it'
-        assert (ROOT/'docs'/'readme'
-                /p.name).read_bytes() == p.read_bytes(), f'docs/readme/{p.name} is old: run `make readme` and commit it'
+        held = ROOT/'docs'/'readme'/p.name
+        assert held.is_file(), f'docs/readme/{p.name} is missing: run `make readme` and commit it'
+        assert held.read_bytes() == p.read_bytes(), f'docs/readme/{p.name} is old: run `make readme` and commit it'
 
 
 def test_scripts_can_be_run():

@@ -26,8 +26,8 @@ def linear(w): return lambda x, y=None: x.flatten(1) @ w
 
 @given(st.floats(-30, 30), st.floats(-30, 30))
 def test_each_objective_is_the_papers_formula(r, f):
-    real, fake, sigma = torch.tensor([r], dtype=torch.double), torch.tensor([f],
-                                                                            dtype=torch.double), lambda v: 1 / (1 + math.exp(-v))
+    real, fake = (torch.tensor([v], dtype=torch.double) for v in (r, f))
+    def sigma(v): return 1 / (1 + math.exp(-v))
     log = lambda v: math.log(max(v, 1e-300))
     expected = dict(minimax=(-log(sigma(r)) - log(1 - sigma(f)) if f < 30 else None, None),
                     least_squares=(((r - 1) ** 2 + f ** 2) / 2, (f - 1) ** 2 / 2),
@@ -45,8 +45,8 @@ def test_a_fake_that_d_is_sure_of_teaches_nothing_under_minimax_and_most_under_n
 
 def test_a_discriminator_that_cannot_tell_pays_two_log_two():
     zero = torch.zeros(3)
-    assert minimax.discriminator(zero,
-                                 zero).item() == pytest.approx(math.log(4)) and non_saturating.generator(zero).item() == pytest.approx(math.log(2))
+    assert minimax.discriminator(zero, zero).item() == pytest.approx(math.log(4))
+    assert non_saturating.generator(zero).item() == pytest.approx(math.log(2))
 
 @pytest.mark.parametrize('name', objectives)
 @given(real=scores, seed=seeds)
@@ -107,11 +107,10 @@ def test_a_linear_critic_has_closed_form_penalties(seed, weight, n, length):
     real, fake, D = torch.randn(n, 3, 2, 2, generator=g), torch.randn(n, 3, 2, 2, generator=g), linear(w)
     two_sided = weight * (length - 1) ** 2
     assert gradient_penalty(weight)(D, real, fake, None).item() == pytest.approx(two_sided, rel=1e-3, abs=1e-4)
-    assert gradient_penalty(weight, one_sided=True)(D, real, fake,
-                                                    None).item() == pytest.approx(two_sided if length > 1 else 0,
-                                                                                  rel=1e-3, abs=1e-4)
-    assert gradient_penalty(weight, target=0.)(D, real, fake,
-                                               None).item() == pytest.approx(weight * length ** 2, rel=1e-3)
+    one_sided = gradient_penalty(weight, one_sided=True)(D, real, fake, None).item()
+    assert one_sided == pytest.approx(two_sided if length > 1 else 0, rel=1e-3, abs=1e-4)
+    flat = gradient_penalty(weight, target=0.)(D, real, fake, None).item()
+    assert flat == pytest.approx(weight * length ** 2, rel=1e-3)
     if n * 12 > 1: assert dragan(weight)(D, real, fake, None).item() == pytest.approx(two_sided, rel=1e-3, abs=1e-4)
     assert r1(weight)(D, real, fake, None).item() == pytest.approx(weight / 2 * length ** 2, rel=1e-3)
 
@@ -182,14 +181,14 @@ def test_a_critic_of_patches_counts_with_its_mean():
     patches = lambda x, y=None: (x @ w)[:, None, None].expand(-1, 3, 5)
     x = torch.randn(6, 2)
     assert r1(2.)(patches, x, x, None).item() == pytest.approx(25, rel=1e-4)
-    assert gradient_penalty(1.)(patches, x, -x, None).item() == pytest.approx(16,
-                                                                              rel=1e-4) == dragan(1.)(patches, x, x, None).item()
+    assert gradient_penalty(1.)(patches, x, -x, None).item() == pytest.approx(16, rel=1e-4)
+    assert dragan(1.)(patches, x, x, None).item() == pytest.approx(16, rel=1e-4)
 
 @pytest.mark.parametrize('penalty', [gradient_penalty(), dragan(), r1()])
 def test_a_penalty_in_double_precision_has_the_right_second_derivative(penalty):
     torch.manual_seed(0)
-    x, fake, weight = torch.randn(4, 3).double(), torch.randn(4,
-                                                              3).double(), torch.randn(3, 5).double().requires_grad_(True)
+    x, fake = torch.randn(4, 3).double(), torch.randn(4, 3).double()
+    weight = torch.randn(3, 5).double().requires_grad_(True)
     def value(w):
         torch.manual_seed(1) # the same points at each call
         return penalty(lambda x, y=None: (x @ w).tanh().sum(1), x, fake, None)

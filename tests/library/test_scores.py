@@ -63,7 +63,8 @@ def test_the_interval_covers_the_truth(error):
     y = torch.zeros(64, 5)
     y[torch.arange(64), torch.arange(64) % 5] = 1
     result = draws_accuracy(Obedient(error), y, lambda x: x[:, 0, 0], draws=20)
-    assert result.low - .02 <= 1 - error <= result.high + .02 and result.spread == pytest.approx((error * (1 - error) / 64) ** .5, abs=.03)
+    assert result.low - .02 <= 1 - error <= result.high + .02
+    assert result.spread == pytest.approx((error * (1 - error) / 64) ** .5, abs=.03)
     with pytest.raises(ValueError, match='spread'): draws_accuracy(Obedient(0.), y, lambda x: x[:, 0, 0], draws=1)
 
 
@@ -114,7 +115,7 @@ def test_the_real_cascade_counts_faces_and_nothing_else():
     "The course's own grader on the course's own figure: noise has no face, drawn anime faces are a pass."
     pytest.importorskip('cv2')
     if not CASCADE.exists(): pytest.skip(f'{CASCADE} is absent: the real sample files travel beside the repository')
-    noise, grey = np.random.default_rng(0).integers(0, 256, (25, 64, 64, 3),
-                                                    np.uint8), np.full((25, 64, 64, 3), 128, np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (25, 64, 64, 3), np.uint8)
+    grey = np.full((25, 64, 64, 3), 128, np.uint8)
     for nothing in (noise, grey): assert count_faces(face_sheet(nothing), CASCADE) == []
     for seed in range(3): assert 20 <= len(count_faces(face_sheet(draw_anime(25, seed, 64)[0]), CASCADE)) <= 25

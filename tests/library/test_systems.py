@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-import dlcv_gan
+import dlcv_gan.models
 from dlcv_gan.data.loaders import Unpaired
 from dlcv_gan.game.learner import GameLearner
 from dlcv_gan.systems import describe, find_system, systems
@@ -41,16 +41,16 @@ def test_an_unknown_name_gets_the_nearest():
 
 def test_a_new_module_needs_no_entry(tmp_path, monkeypatch):
     "A file that defines a System is in the catalogue by being in the package."
-    (tmp_path/'brand_new.py').write_text('from dlcv_gan.vae import build_vae, r1_vae\nfrom dataclasses import replace\n'
+    (tmp_path/'brand_new.py').write_text('from dlcv_gan.models.vae import r1_vae\nfrom dataclasses import replace\n'
                                          'new = replace(r1_vae, name="R9.NEW", short="new", title="a new one")\n')
-    monkeypatch.setattr(dlcv_gan, '__path__', [*dlcv_gan.__path__, str(tmp_path)])
+    monkeypatch.setattr(dlcv_gan.models, '__path__', [*dlcv_gan.models.__path__, str(tmp_path)])
     assert find_system('new').name == 'R9.NEW' and 'R9.NEW' in systems()
 
 
 def test_two_systems_of_one_name_are_refused(tmp_path, monkeypatch):
-    (tmp_path/'twin.py').write_text('from dlcv_gan.vae import r1_vae\nfrom dataclasses import replace\ntwin = '
-                                    'replace(r1_vae, name="R9.TWIN", title="a twin")\n')
-    monkeypatch.setattr(dlcv_gan, '__path__', [*dlcv_gan.__path__, str(tmp_path)])
+    (tmp_path/'twin.py').write_text('from dlcv_gan.models.vae import r1_vae\nfrom dataclasses import replace\n'
+                                    'twin = replace(r1_vae, name="R9.TWIN", title="a twin")\n')
+    monkeypatch.setattr(dlcv_gan.models, '__path__', [*dlcv_gan.models.__path__, str(tmp_path)])
     with pytest.raises(ValueError, match="two systems are called 'vae'"): systems()
 
 
@@ -69,8 +69,8 @@ def test_every_system_plays_a_round_with_its_own_schedule(name):
     system = find_system(name)
     game = system.build(size=32, width=4)
     labels = torch.eye(system.labels)[torch.arange(8) % system.labels] if system.labels else None
-    heap = lambda: Batches(torch.rand(8, 3, 32, 32) * 2 - 1, labels, bs=4, device='cpu')
-    dls = DataLoaders(Unpaired(heap(), heap()) if system.sides else heap(), device='cpu')
+    def domain(): return Batches(torch.rand(8, 3, 32, 32) * 2 - 1, labels, bs=4, device='cpu')
+    dls = DataLoaders(Unpaired(domain(), domain()) if system.sides else domain(), device='cpu')
     learn = GameLearner(dls, game, system.schedule, lr=system.lr, precision='fp32')
     with learn.no_bar(), learn.no_logging(): learn.fit_rounds(2)
     assert learn.rounds == 2 and learn.sample(3, y=None if labels is None else labels[:3]).shape == (3, 3, 32, 32)

@@ -1,45 +1,30 @@
-"The built site in a real browser, under a sub-path: it fits a phone, asks nobody else, breaks nothing, and can be read by everyone."
-import contextlib
+"The built site in a real browser, under a sub-path: it fits a phone, asks no other host, breaks nothing, can be read."
+import contextlib, tomllib
 from pathlib import Path
 
 import pytest
-from chromium import browser, served
+from chromium import served
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT/'docs'/'_build'/'html'
 if not (ROOT/'docs'/'build.py').exists(): pytest.skip('the site is built in the repository', allow_module_level=True)
 if not (SITE/'index.html').exists(): pytest.skip('build the site with `make docs`', allow_module_level=True)
-PAGES = [p.stem for p in sorted(SITE.glob('*.html')) if p.stem not in ('genindex', 'py-modindex', 'search')]
-PREFIX = 'some/prefix/' # as a project's pages on GitHub
+STUBS = tomllib.loads((ROOT/'docs'/'moved.toml').read_text(encoding='utf-8'))['pages'] # they only lead on
+PAGES = [name for p in sorted(SITE.rglob('*.html')) if (name := p.relative_to(SITE).with_suffix('').as_posix())
+         not in {'genindex', 'py-modindex', 'search', *STUBS} and '_static' not in p.parts]
+pytestmark = pytest.mark.browser
 TALK = 'strict mode: use allowUnionTypes' # the widget manager's schemas, of no consequence
-WIDE = '''() => [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 &&
-  !function clipped(p) { return p && (p !== document.body && getComputedStyle(p).overflowX !== "visible" || clipped(p.parentElement)); }(e.parentElement)).slice(0, 5).map(e => e.outerHTML.slice(0, 150))'''
-
-
-@pytest.fixture(scope='module')
-def url(tmp_path_factory):
-    "The built site, served under a sub-path."
-    top = tmp_path_factory.mktemp('host')
-    (top/PREFIX).parent.mkdir(parents=True)
-    (top/PREFIX).symlink_to(SITE)
-    with served(top) as it: yield it + PREFIX
-
-
-@pytest.fixture(scope='module')
-def chromium():
-    with browser() as it: yield it
-
-
-@pytest.fixture(scope='module')
-def axe():
-    "axe-core, as its Python package carries it."
-    package = pytest.importorskip('axe_playwright_python')
-    return (Path(package.__file__).parent/'axe.min.js').read_text(encoding='utf-8')
+WIDE = '''() => {
+  const cut = p => p !== document.body && getComputedStyle(p).overflowX !== "visible";
+  const clipped = p => p && (cut(p) || clipped(p.parentElement));
+  return [...document.querySelectorAll("body *")]
+    .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !clipped(e.parentElement))
+    .slice(0, 5).map(e => e.outerHTML.slice(0, 150)); }'''
 
 
 @contextlib.contextmanager
 def opened(chromium, url, name, width=1200, theme='light', **context):
-    "A page in a new profile; `page.fetched()` is what it has got so far, in bytes. Console errors, failed and foreign requests fail the test."
+    "A page in a new profile; `page.fetched()`: bytes got so far. Console errors, failed and foreign requests fail."
     wrong, requests = [], []
     settings = dict(viewport=dict(width=width, height=800), color_scheme=theme, reduced_motion='reduce') | context
     with contextlib.closing(chromium.new_context(**settings)) as made:
@@ -63,8 +48,10 @@ def opened(chromium, url, name, width=1200, theme='light', **context):
 
 
 def findings(page, axe: str, rules: list | None) -> list[str]:
-    "axe-core's serious and critical findings, in words; all rules, or some. Spans that only colour code are taken away first, they are most of a page."
-    page.evaluate('''() => { for (const e of document.querySelectorAll(".highlight pre, dt.sig span")) if (!e.querySelector("a")) e.textContent = e.textContent; }''')
+    "axe-core's serious and critical findings, in words; all rules, or some."
+    # spans that only colour code are taken away first, they are most of a page
+    page.evaluate('''() => { for (const e of document.querySelectorAll(".highlight pre, dt.sig span"))
+        if (!e.querySelector("a")) e.textContent = e.textContent; }''')
     page.evaluate(axe)
     options = dict(preload=False, resultTypes=['violations'], **({'runOnly': rules} if rules else {}))
     found = page.evaluate('async options => (await axe.run({exclude: ["mjx-container > *"]}, options)).violations',
@@ -80,7 +67,8 @@ def findings(page, axe: str, rules: list | None) -> list[str]:
 def test_a_page_fits_asks_nobody_and_can_be_read(chromium, url, axe, name, width, theme, rules):
     with opened(chromium, url, f'{name}.html', width, theme) as page:
         assert page.evaluate('document.documentElement.dataset.theme') == theme
-        assert page.evaluate('document.documentElement.scrollWidth') <= width, f'{name} is wider than {width} px: {page.evaluate(WIDE)}'
+        wide = page.evaluate('document.documentElement.scrollWidth') > width
+        assert not wide, f'{name} is wider than {width} px: {page.evaluate(WIDE)}'
         assert page.fetched() < 3e6, f'{name} fetches {page.fetched() / 1e6:.1f} MB before anything is opened'
         pictures = page.evaluate('[...document.images].map(i => [i.alt, i.src, !i.complete || i.naturalWidth > 0, '
                                  '!!i.closest(".navbar-brand")])')
@@ -117,29 +105,54 @@ def test_the_front_page_says_in_one_screen_what_this_is(chromium, url):
         page.wait_for_function('document.querySelector("[data-play]").page.game.steps.G > 3')
     # less motion is asked for: the last picture, and nothing to stop
     with opened(chromium, url, 'index.html', 360) as page:
-        assert page.evaluate('document.querySelector(".film img").currentSrc').endswith('-still.webp') and not page.query_selector('.film button')
+        assert page.evaluate('document.querySelector(".film img").currentSrc').endswith('-still.webp')
+        assert not page.query_selector('.film button')
 
 
 def test_search_finds_a_word_of_a_notebook(chromium, url):
     with opened(chromium, url, 'search.html?q=checkerboard') as page:
         page.wait_for_selector('#search-results li a')
-        assert any('01_nets.html' in a for a in page.evaluate('[...document.querySelectorAll("#search-results li '
-                                                              'a")].map(a => a.href)'))
+        links = page.evaluate('[...document.querySelectorAll("#search-results li a")].map(a => a.href)')
+        assert any('library/nets.html' in a for a in links)
 
 
 def test_the_search_box_opens_by_key(chromium, url):
-    with opened(chromium, url, '11_gan.html') as page:
+    with opened(chromium, url, 'assignments/gan.html') as page:
         page.keyboard.press('Control+k')
         page.wait_for_selector('#pst-search-dialog[open] input')
 
 
 def test_sliders_come_when_they_are_asked_for(chromium, url):
-    with opened(chromium, url, '04_view.html') as page:
+    with opened(chromium, url, 'library/live.html') as page:
         if not page.query_selector('.show-sliders'): pytest.skip('built without the widget manager')
         before = page.fetched()
         page.click('.show-sliders')
         page.wait_for_selector('.jupyter-widgets .noUi-handle, .jupyter-widgets input[type=range]')
         assert page.fetched() > before + 1e6 and not page.query_selector('.show-sliders')
+
+
+@pytest.mark.parametrize('old, new', [
+    ('10_vae.html', 'assignments/vae.html'), ('03_game.html', 'library/game/learner.html'),
+    ('03_game.html#dlcv_gan.game.GameLearner.fit_to', 'library/game/learner.html#gamelearner.fit_to'),
+    ('03_game.html#dlcv_gan.game.DG', 'library/game/schedules.html#dg'), ('demos.html#faces', 'start/demos.html')])
+def test_an_old_address_leads_to_the_new_page_and_place(chromium, url, old, new):
+    with contextlib.closing(chromium.new_context()) as context:
+        page = context.new_page()
+        page.goto(url + old)
+        page.wait_for_url(url + new)
+        if '#' in new: assert page.evaluate('!!document.getElementById(decodeURIComponent(location.hash.slice(1)))')
+
+
+def test_the_sidebar_holds_every_page_in_its_section(chromium, url):
+    with opened(chromium, url, 'library/game/learner.html') as page:
+        sections = page.evaluate("""[...document.querySelectorAll('.bd-sidebar-primary details')].map(d =>
+            [d.querySelector('summary').textContent, d.open, d.querySelectorAll('a').length])""")
+        assert [name for name, opened, _ in sections if opened] == ['Library']
+        assert sum(n for *_, n in sections) == len(PAGES)
+        page.get_by_text('Assignments', exact=True).focus() # by key
+        page.keyboard.press('Enter')
+        page.locator('.bd-sidebar-primary').get_by_role('link', name='1 Variational autoencoder (VAE)').click()
+        page.wait_for_url(url + 'assignments/vae.html')
 
 
 def test_every_gallery_picture_leads_to_its_page(chromium, url):

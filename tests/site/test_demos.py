@@ -4,12 +4,13 @@ import contextlib, io, json
 import numpy as np
 import pytest
 import torch
-from test_browser import SITE, axe, chromium, findings, opened, url  # noqa: F401
+from test_browser import SITE, findings, opened
 
-PAGE, DEMOS = 'demos.html', SITE/'_static'/'demos'
+PAGE, DEMOS = 'start/demos.html', SITE/'_static'/'demos'
 if not (SITE/PAGE).exists(): pytest.skip('the site has no page of demos', allow_module_level=True)
 TEXT = (SITE/PAGE).read_text(encoding='utf-8')
 SLOW = 300_000
+pytestmark = pytest.mark.browser
 
 
 def needs(name: str, *models: str):
@@ -24,7 +25,8 @@ def press_open(page, name: str):
     "The demo's box, opened by its button, with its first drawing done."
     box = page.locator(f'[data-demo={name}]')
     box.locator('.demo-open').click()
-    page.wait_for_function("""name => { const box = document.querySelector(`[data-demo=${name}]`), button = box.querySelector('.demo-open');
+    page.wait_for_function("""name => {
+        const box = document.querySelector(`[data-demo=${name}]`), button = box.querySelector('.demo-open');
         return 'open' in box.dataset || button?.textContent.startsWith('Try again'); }""", arg=name, timeout=SLOW)
     assert box.get_attribute('data-open') is not None, box.inner_text()
     settled(page, name)
@@ -34,7 +36,9 @@ def press_open(page, name: str):
 def settled(page, name: str) -> dict:
     "What the demo has last fed, once it has stopped drawing."
     return page.evaluate('''async name => { const box = document.querySelector(`[data-demo=${name}]`);
-        for (let calm = 0, last; calm < 4; await new Promise(r => setTimeout(r, 60))) { calm = box.drawn && box.drawn === last ? calm + 1 : 0; last = box.drawn; }
+        for (let calm = 0, last; calm < 4; await new Promise(r => setTimeout(r, 60))) {
+            calm = box.drawn && box.drawn === last ? calm + 1 : 0;
+            last = box.drawn; }
         return box.drawn; }''', name)
 
 
@@ -142,8 +146,8 @@ def test_an_open_demo_fits_and_can_be_read(chromium, url, axe, name, models, wid
     with opened(chromium, url, PAGE, width, theme, has_touch=width < 500) as page:
         box = press_open(page, name)
         assert page.evaluate('document.documentElement.scrollWidth') <= width
-        small = box.locator('button').evaluate_all('all => all.filter(b => b.offsetParent && b.offsetHeight < '
-                                                   '30).map(b => b.outerHTML.slice(0, 80))')
+        small = box.locator('button').evaluate_all(
+            'all => all.filter(b => b.offsetParent && b.offsetHeight < 30).map(b => b.outerHTML.slice(0, 80))')
         assert not small, f'{small}: too small for a finger'
         wrong = findings(page, axe, None)
         assert not wrong, '\n'.join(wrong)
@@ -235,8 +239,8 @@ def test_anime_faces_change_colour_keep_z_and_shrink_to_one(chromium, url):
         box.get_by_role('slider').focus()
         page.keyboard.press('Home')
         z, _, faces = check_anime(page)
-        assert (z == 0).all() and max(abs(faces[i] - faces[0]).max()
-                                      for i in faces) <= 1 and 'the same face' in box.inner_text()
+        assert (z == 0).all() and max(abs(faces[i] - faces[0]).max() for i in faces) <= 1
+        assert 'the same face' in box.inner_text()
         page.keyboard.press('End')
         assert abs(check_anime(page)[0] - 2 * same).max() < 1e-5
         box.get_by_role('button', name='Other faces').click()
@@ -262,23 +266,24 @@ def test_two_models_draw_the_same_request(chromium, url):
     with opened(chromium, url, PAGE, viewport=dict(width=1200, height=1400)) as page:
         box = press_open(page, 'scenes')
         first, before = check_scenes(page)
-        assert first['y'].sum() == 2 and len(set(box.locator('.scenes-time').all_inner_texts())) and 'ms a picture' in box.inner_text()
+        assert first['y'].sum() == 2 and len(set(box.locator('.scenes-time').all_inner_texts()))
+        assert 'ms a picture' in box.inner_text()
         box.get_by_role('button', name='yellow cylinder').focus() # by key
         page.keyboard.press('Enter')
         second, after = check_scenes(page)
         assert second['y'].sum() == 3 and all((second[m] == first[m]).all() for m in before)
         assert all(moved(before[m], after[m]) > 0 for m in before) and 'a yellow cylinder' in box.inner_text()
         box.get_by_role('button', name='gray cube').click() # a fourth is refused, in words
-        assert 'Three at most' in box.inner_text() and settled(page,
-                                                               'scenes')['scenes-gan']['y'] == second['y'].tolist() * 4
+        assert 'Three at most' in box.inner_text()
+        assert settled(page, 'scenes')['scenes-gan']['y'] == second['y'].tolist() * 4
         for name in ('red cube', 'blue sphere', 'yellow cylinder'): box.get_by_role('button', name=name).click()
         assert 'at least' in box.inner_text() and check_scenes(page)[0]['y'].tolist().index(1) == 23
 
         box.get_by_role('slider').focus()
         page.keyboard.press('Home')
         cold, pictures = check_scenes(page)
-        assert (cold['scenes-flow'] == 0).all() and max(abs(x - pictures['scenes-flow'][0]).max()
-                                                        for x in pictures['scenes-flow'].values()) <= 1
+        assert (cold['scenes-flow'] == 0).all()
+        assert max(abs(x - pictures['scenes-flow'][0]).max() for x in pictures['scenes-flow'].values()) <= 1
         assert min(abs(pictures['scenes-gan'][i] - pictures['scenes-gan'][0]).max() for i in (1, 2, 3)) > 0
         box.get_by_role('button', name='Draw again').click()
         assert abs(check_scenes(page)[0]['scenes-gan'] - cold['scenes-gan']).max() > .1
@@ -320,8 +325,8 @@ def test_a_vae_gives_back_walks_and_invents(chromium, url):
         page.mouse.up()
         painted, after = check_vae(page)
         change = abs(np.reshape(painted['x'], (3, 32, 32)) - np.reshape(first['x'], (3, 32, 32))).max(0)
-        assert change[9:12,
-                      12:20].min() > .05 and change[16:].max() == 0, 'the stroke is where the mouse went, and nowhere else'
+        stroke = change[9:12, 12:20]
+        assert stroke.min() > .05 and change[16:].max() == 0, 'the stroke is where the mouse went, and nowhere else'
         assert moved(faces, after) > .2
         box.get_by_role('button', name='Undo').click()
         assert check_vae(page)[0]['x'] == first['x']
@@ -336,8 +341,8 @@ def test_a_vae_gives_back_walks_and_invents(chromium, url):
         assert np.reshape(keyed['x'], (3, 32, 32))[:, 9, 20:22].min() == 1, 'keys go on where the mouse has been'
         box.get_by_role('radio', name='eraser').check(force=True)
         paper.click(position=dict(x=place['width']*21/32, y=place['height']*9.5/32))
-        assert abs(np.reshape(check_vae(page)[0]['x'], (3, 32, 32)) - np.reshape(first['x'],
-                                                                                 (3, 32, 32)))[:, 9, 20:22].max() < 1e-6
+        rubbed = abs(np.reshape(check_vae(page)[0]['x'], (3, 32, 32)) - np.reshape(first['x'], (3, 32, 32)))
+        assert rubbed[:, 9, 20:22].max() < 1e-6
 
         plane = box.locator('.demo-pad')
         plane.focus()
@@ -345,9 +350,8 @@ def test_a_vae_gives_back_walks_and_invents(chromium, url):
         walked, _ = check_vae(page)
         step = np.array(walked['z'][4]) - walked['z'][0]
         directions = np.array(about('vae-1')['plane'])
-        assert abs(step
-                   @ directions[0]) < 1e-3 and step @ directions[1] > .29 and abs(step - directions.T @ directions
-                                                                                  @ step).max() < 1e-3
+        assert abs(step @ directions[0]) < 1e-3 and step @ directions[1] > .29
+        assert abs(step - directions.T @ directions @ step).max() < 1e-3
         box.get_by_role('radio', name='the prior’s centre').check(force=True)
         assert abs(np.array(check_vae(page)[0]['z'][4])).max() == 0
 
@@ -389,7 +393,8 @@ def test_a_flow_walks_exactly_between_faces_and_adds_attributes(chromium, url):
         assert first['t'] == .5 and 0 < max(first['errors']) < 1e-3 and '10−' in box.inner_text()
         strip = shown(page, '[data-demo=flow] .flow-strips figure:first-child canvas')
         ends = [np.round(127.5*real('faces-real', i) + 127.5)[0] for i in first['chosen']]
-        assert abs(strip[0] - ends[0]).max() <= 1 and abs(strip[6] - ends[1]).max() <= 1, 'the path begins and ends at the faces themselves'
+        assert max(abs(strip[0] - ends[0]).max(), abs(strip[6] - ends[1]).max()) <= 1, (
+            'the path begins and ends at the faces themselves')
         box.get_by_role('radio', name='straight', exact=True).check(force=True)
         straight, faded = check_flow(page)
         assert straight['line'] == 'straight' and moved({0: middle[0]}, faded) > .5
@@ -465,8 +470,11 @@ def test_a_picture_of_ones_own_becomes_a_zebra_and_stays_in_the_page(chromium, u
                               '9e7}).catch(e => e.message)', f'{url}_static/demos/zebra.js')
         assert '90 MB' in large and 'below 40 MB' in large
 
-        page.evaluate('''bytes => { const held = new DataTransfer(); held.items.add(new File([new Uint8Array(bytes)], "dropped.png", {type: "image/png"}));
-            document.querySelector("[data-demo=zebra]").dispatchEvent(new DragEvent("drop", {dataTransfer: held, bubbles: true, cancelable: true})); }''', list(png(255 - mine)))
+        page.evaluate('''bytes => {
+            const held = new DataTransfer(), drop = {dataTransfer: held, bubbles: true, cancelable: true};
+            held.items.add(new File([new Uint8Array(bytes)], "dropped.png", {type: "image/png"}));
+            document.querySelector("[data-demo=zebra]").dispatchEvent(new DragEvent("drop", drop)); }''',
+            list(png(255 - mine)))
         page.wait_for_function('old => document.querySelector("[data-demo=zebra]").drawn.x[0] !== old',
                                arg=given['x'][0])
         assert abs(np.array(check_zebra(page)['x']) + given['x']).max() < 1e-5 and said() == ''

@@ -1,4 +1,4 @@
-"Notebooks with widgets in JupyterLab, in a real browser: every cell runs, and what is turned or pressed is heard by the kernel."
+"Notebooks with widgets in JupyterLab, in a real browser: every cell runs, and the kernel hears what is pressed."
 import contextlib, os, re, secrets, shutil, socket, subprocess, sys, time, urllib.request
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from chromium import browser
 pytest.importorskip('jupyterlab', reason='no JupyterLab: `pip install jupyterlab`')
 ROOT = Path(__file__).resolve().parents[2]
 if not (ROOT/'nbs').is_dir(): pytest.skip('the notebooks are in the repository', allow_module_level=True)
+pytestmark = pytest.mark.browser
 HERE = dict(IPYTHONDIR='ipython', JUPYTER_CONFIG_DIR='config', JUPYTER_DATA_DIR='data', JUPYTER_RUNTIME_DIR='runtime',
             JUPYTERLAB_SETTINGS_DIR='settings', JUPYTERLAB_WORKSPACES_DIR='workspaces')
 # nothing is asked of another host
@@ -42,9 +43,8 @@ def lab(folder: Path, own: Path):
     try:
         for _ in range(600):
             if server.poll() is not None: pytest.fail((own/'log').read_text())
-            with contextlib.suppress(OSError), urllib.request.urlopen(f'http://127.0.0.1:{port}/api?token={token}',
-                                                                      timeout=5):
-                break
+            api = f'http://127.0.0.1:{port}/api?token={token}'
+            with contextlib.suppress(OSError), urllib.request.urlopen(api, timeout=5): break
             time.sleep(.2)
         yield f'http://127.0.0.1:{port}/', token
     finally:
@@ -55,7 +55,7 @@ def lab(folder: Path, own: Path):
 @pytest.fixture(scope='module')
 def site(tmp_path_factory):
     folder, own = tmp_path_factory.mktemp('notebooks'), tmp_path_factory.mktemp('jupyter')
-    for name in ('04_view', '04c_widgets'): shutil.copy(ROOT/'nbs'/f'{name}.ipynb', folder)
+    for name in ('live', 'training_panel', 'controls'): shutil.copy(ROOT/'nbs'/'library'/f'{name}.ipynb', folder)
     with lab(folder, own) as found, browser() as chromium: yield *found, chromium
 
 
@@ -89,7 +89,8 @@ def run_all(page) -> bool:
 
 
 FAILED = '[data-mime-type="application/vnd.jupyter.error"]'
-OVER = f"""() => document.querySelector('{FAILED}') || [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].every(p => /[0-9]/.test(p.textContent))"""
+OVER = f"""() => document.querySelector('{FAILED}') ||
+    [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].every(p => /[0-9]/.test(p.textContent))"""
 
 
 def wait(page, true, says: str, seconds: int = 120):
@@ -109,7 +110,11 @@ def change(page, box, act, i=0):
 
 
 # The picture itself: its address changes with every value, also with an equal one.
-BYTES = """async i => { const b = new Uint8Array(await (await fetch(i.src)).arrayBuffer()); let h = 0; for (const v of b) h = (h * 31 + v) | 0; return `${b.length} ${h}`; }"""
+BYTES = """async i => {
+    const bytes = new Uint8Array(await (await fetch(i.src)).arrayBuffer());
+    let h = 0;
+    for (const v of bytes) h = (h * 31 + v) | 0;
+    return `${bytes.length} ${h}`; }"""
 
 
 def output(page, text: str):
@@ -117,7 +122,7 @@ def output(page, text: str):
 
 
 def test_the_sliders_of_view_react(site):
-    with executed(site, '04_view') as page:
+    with executed(site, 'live') as page:
         box = output(page, 'direction 1')
         slider = box.get_by_role('slider').nth(1)
         def press():
@@ -128,7 +133,7 @@ def test_the_sliders_of_view_react(site):
 
 
 def test_the_panel_trains_stops_and_steps(site):
-    with executed(site, '04c_widgets') as page:
+    with executed(site, 'training_panel') as page:
         box = output(page, 'lr generator')
         def number(name):
             found = re.search(rf'{name} ([\d,]+\d|\d)', box.inner_text())
@@ -153,7 +158,7 @@ def test_the_panel_trains_stops_and_steps(site):
 
 
 def test_the_knobs_of_a_trained_game_react(site):
-    with executed(site, '04c_widgets') as page:
+    with executed(site, 'controls') as page:
         box = output(page, 'Black Hair')
         change(page, box, box.get_by_role('checkbox', name='Smiling').click)
         slider = box.get_by_role('slider').first

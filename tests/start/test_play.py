@@ -1,4 +1,4 @@
-"The live page plays the game that Python plays: same seed and settings, same losses and points. Its JavaScript runs in node, else in Chromium."
+"The live page plays the game that Python plays: same losses and points. Its JavaScript runs in node, else in Chromium."
 import contextlib, json, shutil, subprocess
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from chromium import browser, served
 from dlcv_gan.worlds.points import grid, mode_centres, modes_covered, ring
 from dlcv_gan.game.schedules import DG, Schedule
 from dlcv_gan.losses import dragan, gradient_penalty, hinge, least_squares, minimax, non_saturating, r1, wasserstein
-from dlcv_gan.start.play import Rain, play_game
+from dlcv_gan.start.play import MixtureLoader, play_game
 
 STATIC = Path(__file__).resolve().parents[2]/'docs'/'_static'
 SCRIPT = STATIC/'play'/'game.js'
@@ -25,7 +25,8 @@ ROUNDS = 40
 def javascript(body: str, *args):
     "What an async function body returns; `play` is the module under test."
     if node := shutil.which('node'):
-        code = f'import * as play from {json.dumps(SCRIPT.as_uri())}; const f = async (play, args) => {{{body}}}; console.log(JSON.stringify(await f(play, {json.dumps(args)})))'
+        code = (f'import * as play from {json.dumps(SCRIPT.as_uri())}; const f = async (play, args) => {{{body}}}; '
+                f'console.log(JSON.stringify(await f(play, {json.dumps(args)})))')
         out = subprocess.run([node, '--input-type=module', '-e', code], capture_output=True, text=True, timeout=300)
         assert not out.returncode, out.stderr
         return json.loads(out.stdout)
@@ -116,25 +117,27 @@ def test_scores_and_pulls_are_autograds():
         assert np.allclose(scores, mine.detach(), atol=1e-12) and np.allclose(pull, -down.flatten(), atol=1e-12)
 
 
-def test_the_rain_is_a_function_of_seed_and_number():
-    rain = Rain(WORLDS['ring'], seed=5)
-    x, = rain[3]
-    assert torch.equal(x, Rain(WORLDS['ring'], seed=5)[3][0]) and not torch.equal(x,
-                                                                                  rain[4][0]) and x.dtype == torch.float64
-    rain.position = 998
-    assert len(list(rain)) == 2
+def test_the_loader_is_a_function_of_seed_and_number():
+    loader = MixtureLoader(WORLDS['ring'], seed=5)
+    x, = loader[3]
+    assert torch.equal(x, MixtureLoader(WORLDS['ring'], seed=5)[3][0]) and x.dtype == torch.float64
+    assert not torch.equal(x, loader[4][0])
+    loader.position = 998
+    assert len(list(loader)) == 2
     assert np.allclose(javascript('return [...play.realBatch("ring", 5, 3, 64)]', 0), x.flatten(), atol=1e-14)
 
 
 def test_a_seed_outside_is_refused():
-    with pytest.raises(ValueError, match='4001'): Rain(WORLDS['ring'], seed=4001)
-    with pytest.raises(ValueError, match='bs is 9'): Rain(WORLDS['ring'], bs=9)
+    with pytest.raises(ValueError, match='4001'): MixtureLoader(WORLDS['ring'], seed=4001)
+    with pytest.raises(ValueError, match='bs is 9'): MixtureLoader(WORLDS['ring'], bs=9)
 
 
 # ---- the page, in a real browser
 
 BUILT = SCRIPT.parents[2]/'_build'/'html' # `make docs` writes it
-HTML = '<!doctype html><html lang="en"{}><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>t</title><h1>Game</h1><div class="play" data-play></div><script type="module" src="_static/play/page.js"></script></html>'
+HTML = ('<!doctype html><html lang="en"{}><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><title>t</title><h1>Game</h1>'
+        '<div class="play" data-play></div><script type="module" src="_static/play/page.js"></script></html>')
 
 
 @pytest.fixture(scope='module')
@@ -143,8 +146,8 @@ def chromium():
 
 
 @contextlib.contextmanager
-def opened(chromium, tmp_path, theme='light', **context):
-    "The page under a sub-path, in a new profile, and what went wrong there: console errors, failed and foreign requests."
+def opened(chromium, tmp_path, theme='light', address='play.html', **context):
+    "The page under a sub-path, in a new profile, and what went wrong: console errors, failed and foreign requests."
     if not (site := tmp_path/'sub'/'path').exists():
         shutil.copytree(STATIC/'play', site/'_static'/'play')
         (site/'play.html').write_text(HTML.format(f' data-theme="{theme}"'), encoding='utf-8')
@@ -156,7 +159,7 @@ def opened(chromium, tmp_path, theme='light', **context):
                 and 'favicon' not in m.location.get('url', '') else None)
         page.on('pageerror', lambda e: wrong.append(str(e)))
         page.on('request', lambda r: wrong.append(r.url) if not r.url.startswith((url, 'data:', 'blob:')) else None)
-        page.goto(url + 'sub/path/play.html')
+        page.goto(url + f'sub/path/{address}')
         page.wait_for_selector('.play-start')
         yield page
     assert not wrong, wrong
@@ -173,8 +176,8 @@ def test_a_step_of_each_by_hand_is_pythons_step(chromium, tmp_path):
         after_d, fakes = pixels(page), page.evaluate('[...document.querySelector("[data-play]").page.fakes]')
         page.click('.play-moves [data-do=G]')
         after_g, x = pixels(page), page.evaluate('[...document.querySelector("[data-play]").page.game.sample(512, 0)]')
-        losses = page.evaluate('(c => [c.lossD.points, '
-                               'c.lossG.points].flat())(document.querySelector("[data-play]").page.curves)')
+        losses = page.evaluate('(c => [c.lossD.points, c.lossG.points].flat())'
+                               '(document.querySelector("[data-play]").page.curves)')
         assert len({start, after_d, after_g}) == 3
         assert page.inner_text('[data-count=steps]') == '1, 1' and page.inner_text('[data-count=images]') == '64'
     ours = play_game(WORLDS['ring'])
@@ -209,8 +212,8 @@ def test_it_plays_pauses_and_obeys_its_controls(chromium, tmp_path):
         page.select_option('[data-set=penalty]', 'dragan')
         said = page.text_content('.play-code')
         assert 'DG(5, 1, first=\'g\')' in said and 'objective=hinge' in said and 'penalty=dragan(0.1)' in said
-        moved = page.evaluate('(p => Array.from({length: 7}, () => (p.turn(), '
-                              'p.past.at(-1))).join(""))(document.querySelector("[data-play]").page)')
+        moved = page.evaluate('(p => Array.from({length: 7}, () => (p.turn(), p.past.at(-1))).join(""))'
+                              '(document.querySelector("[data-play]").page)')
         assert moved == 'GDDDDDG'
         ours = {}
         exec(said, ours) # the lines that it offers are lines that run
@@ -237,24 +240,38 @@ def test_it_fits_is_labelled_and_can_be_read(chromium, tmp_path, width, theme):
         assert page.evaluate('document.documentElement.scrollWidth') <= width
         assert page.evaluate('''[...document.querySelectorAll(".play button, .play input, .play select")]
             .filter(e => !(e.labels?.length || e.textContent.trim() || e.ariaLabel)).map(e => e.outerHTML)''') == []
-        assert page.evaluate('[...document.querySelectorAll(".play canvas")].every(c => c.getAttribute("role") === '
-                             '"img" && c.ariaLabel)')
+        assert page.evaluate('[...document.querySelectorAll(".play canvas")]'
+                             '.every(c => c.getAttribute("role") === "img" && c.ariaLabel)')
         ids = page.evaluate('[...document.querySelectorAll("[id]")].map(e => e.id)')
         assert len(ids) == len(set(ids))
-        small = page.evaluate('''[...document.querySelectorAll(".play button")].filter(b => b.offsetParent && b.offsetHeight < 36).map(b => b.textContent)''')
+        small = page.evaluate('''[...document.querySelectorAll(".play button")]
+            .filter(b => b.offsetParent && b.offsetHeight < 36).map(b => b.textContent)''')
         assert not small, f'{small}: too small for a finger'
         faint = page.evaluate('''() => { // WCAG AA: text against the nearest painted background, 4.5 to 1
-            const rgb = s => s.match(/[\\d.]+/g).map(Number), light = s => rgb(s).slice(0, 3).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((a, v, i) => a + v * [.2126, .7152, .0722][i], 0);
-            const ground = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if ((rgb(c)[3] ?? 1) > .5) return c; } return "rgb(255,255,255)"; };
-            return [...document.querySelectorAll(".play *")].filter(e => e.offsetParent && !e.closest("[data-off]") && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(e => {
-              const [a, b] = [light(getComputedStyle(e).color), light(ground(e))].sort((x, y) => y - x); return [(a + .05) / (b + .05), e.outerHTML.slice(0, 80)]; }).filter(([r]) => r < 4.5); }''')
+            const rgb = s => s.match(/[\\d.]+/g).map(Number);
+            const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+            const light = s => rgb(s).slice(0, 3).map(v => linear(v / 255))
+              .reduce((a, v, i) => a + v * [.2126, .7152, .0722][i], 0);
+            const ground = e => {
+              for (; e; e = e.parentElement) {
+                const c = getComputedStyle(e).backgroundColor;
+                if ((rgb(c)[3] ?? 1) > .5) return c;
+              }
+              return "rgb(255,255,255)"; };
+            const has_text = e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+            return [...document.querySelectorAll(".play *")]
+              .filter(e => e.offsetParent && !e.closest("[data-off]") && has_text(e)).map(e => {
+                const [a, b] = [light(getComputedStyle(e).color), light(ground(e))].sort((x, y) => y - x);
+                return [(a + .05) / (b + .05), e.outerHTML.slice(0, 80)]; }).filter(([r]) => r < 4.5); }''')
         assert not faint, faint
 
 
 def test_the_built_page_holds_the_game(chromium, tmp_path):
-    if not (BUILT/'play.html').exists(): pytest.skip('build it with `make docs`')
+    if not (BUILT/'start'/'play.html').exists(): pytest.skip('build it with `make docs`')
     shutil.copytree(BUILT, tmp_path/'sub'/'path')
     for width in (360, 1200):
-        with opened(chromium, tmp_path, viewport=dict(width=width, height=800)) as page:
+        viewport = dict(width=width, height=800)
+        with opened(chromium, tmp_path, address='start/play.html', viewport=viewport) as page:
             page.click('.play-moves [data-do=D]')
-            assert page.inner_text('[data-count=steps]') == '1, 0' and page.evaluate('document.documentElement.scrollWidth') <= width
+            assert page.inner_text('[data-count=steps]') == '1, 0'
+            assert page.evaluate('document.documentElement.scrollWidth') <= width

@@ -1,16 +1,16 @@
-"The study of conditions: its worlds, its lying labels, its games, and what a run returns."
+"The study of conditional GANs: its worlds, its lying labels, its games, and what a run returns."
 import pytest
 import torch
 import torch.nn.functional as F
 
-from dlcv_gan.worlds.anime import EYES, HAIR
-from dlcv_gan.studies.conditioning import (CUBES, FAULTS, KIN, LABELS, MALE, REST, WRONG, ambiguous, changes,
-                                           conditions, draw_pairs, hot, lesson, make_game, pair_world,
-                                           play_conditions, train_conditions)
 from dlcv_gan.data.pictures import to_float
+from dlcv_gan.studies.conditioning import (CUBES, FAULTS, KIN, LABELS, MALE, REST, WRONG, ambiguous, changes,
+                                           conditioning, draw_pairs, hot, lesson, make_game, pair_world,
+                                           play_conditioning, train_conditional)
+from dlcv_gan.studies.study import points_of
+from dlcv_gan.worlds.anime import EYES, HAIR
 from dlcv_gan.worlds.faces import ATTRIBUTES, draw_faces
 from dlcv_gan.worlds.scenes import OBJECTS, draw_scenes
-from dlcv_gan.studies.study import points_of
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +62,9 @@ def test_keeping_keeps_and_dropping_drops():
         (_, kept, named, exam), (_, left, clear, _) = lesson('anime', f'keep {share}',
                                                              5), lesson('anime', f'drop {share}', 5)
         assert torch.equal(kept, x) and torch.equal(exam, world.test_y) and 0 < len(left) < len(x)
-        assert (clear[:, :len(HAIR)].sum(1) == 1).all() and (clear[:,
-                                                                   len(HAIR):].sum(1) == 1).all() and not torch.equal(named, y)
+        assert (clear[:, :len(HAIR)].sum(1) == 1).all()
+        assert (clear[:, len(HAIR):].sum(1) == 1).all()
+        assert not torch.equal(named, y)
     with pytest.raises(ValueError, match="no labels 'half': known are all, first"): lesson('pairs', 'half')
 
 
@@ -75,27 +76,27 @@ def test_a_plain_game_sees_the_condition_and_an_acgan_is_asked():
     assert set(plain.loss('generator', x,
                           y)) == {'adversarial'} and not torch.equal(plain.discriminator(x, y),
                                                                      plain.discriminator(x, y.flip(0)))
-    # its first head does not look at the wish
+    # its first head does not look at the condition
     assert torch.equal(asked.discriminator(x, y), asked.discriminator(x, y.flip(0)))
     assert asked.weight == .5 and asked.attributes(torch.zeros(4, 8),
                                                    y).item() == pytest.approx(.5 * 8 * torch.tensor(2.).log().item())
     shapes = lambda game: [p.shape for p in game.generator.parameters()]
     assert shapes(plain) == shapes(asked) # only the discriminators differ
-    assert make_game('r1 gan', 0).sample(2).shape == make_game('r1 acgan',
-                                                               1).sample(2, torch.ones(2, 1)).shape == (2, 3, 16, 16)
+    assert make_game('r1 gan', 0).sample(2).shape == make_game('r1 acgan', 1).sample(2, torch.ones(2, 1)).shape == (
+        2, 3, 16, 16)
     with pytest.raises(ValueError, match="'wgan'"): make_game('wgan', 8)
 
 
 def test_the_drawn_flip_is_the_same_person():
     assert sorted([MALE, *KIN, *REST]) == list(range(len(ATTRIBUTES)))
-    flip, code = (play_conditions(1, 'faces', 'drawn', 'all', 1., .001, change) for change in ('flip', 'code'))
+    flip, code = (play_conditioning(1, 'faces', 'drawn', 'all', 1., .001, change) for change in ('flip', 'code'))
     assert flip['outside'] < .01 < flip['pixels'] < code['pixels'] and code['outside'] > .1
     x = to_float(draw_faces(32, 0, 16)[0])
     assert all(v == 0 for v in changes(x, x).values())
 
 
 def test_a_run_returns_what_the_claims_ask_and_depends_on_its_settings():
-    wanted = {c.metric for claim in conditions.claims for c in claim.contrasts}
+    wanted = {c.metric for claim in conditioning.claims for c in claim.contrasts}
     seen, found = set(), {}
     for row in (('anime', 'acgan', 'all', 1., .001, 'none'), ('anime', 'acgan', 'all', .04, .001, 'none'),
                 ('anime', 'acgan', 'keep some', 1., .001, 'none'),
@@ -103,17 +104,16 @@ def test_a_run_returns_what_the_claims_ask_and_depends_on_its_settings():
                 ('faces', 'r1 gan', 'none', 1., .001, 'none'),
                 ('faces', 'r1 acgan', 'male', 1., .001, 'flip'), ('faces', 'acgan', 'all', 1., .001, 'flip'),
                 ('faces', 'acgan', 'all', 1., .001, 'code')):
-        found[row] = {k: float(v) for k, v in play_conditions(0, *row).items()}
+        found[row] = {k: float(v) for k, v in play_conditioning(0, *row).items()}
         seen |= set(found[row])
     assert wanted <= seen and len({tuple(v.items()) for v in found.values()}) == len(found)
     row = ('anime', 'acgan', 'all', 1., .001, 'none')
-    assert {k: float(v) for k, v in play_conditions(0, *row).items()} == found[row]
+    assert {k: float(v) for k, v in play_conditioning(0, *row).items()} == found[row]
 
 
 def test_a_run_is_a_function_of_its_seed():
-    weights = lambda seed: torch.cat([p.flatten()
-                                      for p in train_conditions(seed, 'pairs', 'acgan', 'all', 1.,
-                                                                .001)[0].generator.parameters()])
+    weights = lambda seed: torch.cat(
+        [p.flatten() for p in train_conditional(seed, 'pairs', 'acgan', 'all', 1., .001)[0].generator.parameters()])
     first = weights(0)
     assert not torch.equal(first, weights(1))
     weights(2) # the first is forgotten now
@@ -122,6 +122,6 @@ def test_a_run_is_a_function_of_its_seed():
 
 
 def test_every_row_of_the_grid_can_be_played():
-    for point in points_of(conditions.settings):
+    for point in points_of(conditioning.settings):
         assert point['labels'] in LABELS[point['world']] and (point['change'] == 'none' or point['world'] == 'faces')
-    for claim in conditions.claims: assert conditions.points(claim.number)
+    for claim in conditioning.claims: assert conditioning.points(claim.number)

@@ -3,12 +3,12 @@ import pytest
 import torch
 from torch import nn
 
-from dlcv_gan.studies.short_runs import small_world
 from dlcv_gan.game.base import draw
 from dlcv_gan.game.learner import hold
 from dlcv_gan.studies.input_and_batchnorm import (ACTIVATIONS, NOISES, RANGES, doublings, from_range,
                                                   gradient_lengths, input_and_batchnorm, into_range, longer,
                                                   make_dcgan, play_inputs, swap_activations, train_inputs)
+from dlcv_gan.studies.short_runs import small_world
 from dlcv_gan.studies.study import play
 
 
@@ -48,8 +48,7 @@ def test_two_noises_differ_by_their_mean_only():
 
 @pytest.mark.parametrize('norm, in_g, in_d, spectral',
                          [('both', True, True, False), ('G', True, False, False), ('D', False, True, False),
-                          ('none', False, False, False),
-                                                        ('G, spectral D', True, False, True)])
+                          ('none', False, False, False), ('G, spectral D', True, False, True)])
 def test_a_norm_is_where_it_is_said_to_be(norm, in_g, in_d, spectral):
     game = built(norm=norm, deeper=1)
     assert [bool(layers(net, nn.BatchNorm2d)) for net in (game.generator, game.discriminator)] == [in_g, in_d]
@@ -61,8 +60,8 @@ def test_activations_are_swapped_but_for_the_last(activation):
     game = built(activation=activation, deeper=2)
     in_d, in_g = (type(make()) for make in ACTIVATIONS[activation])
     hidden = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid)
-    assert {type(m) for m in layers(game.discriminator, hidden)} == {in_d} and {type(m)
-                                                                                for m in layers(game.generator, hidden)} == {in_g}
+    assert {type(m) for m in layers(game.discriminator, hidden)} == {in_d}
+    assert {type(m) for m in layers(game.generator, hidden)} == {in_g}
     assert isinstance(game.generator.body[-1], nn.Tanh) and game.sample(2).shape == (2, 3, 16, 16)
 
 
@@ -102,20 +101,23 @@ def test_lengths_are_those_of_a_turn_and_leave_the_game_alone(norm):
 
 
 def test_a_sigmoid_passes_a_quarter_at_most():
-    lengths = {a: gradient_lengths(built(activation=a, norm='none', start='glorot', deeper=6),
-                                   torch.rand(8, 3, 16, 16))['discriminator'] for a in ('relu', 'sigmoid')}
+    def lengths_of(activation):
+        game = built(activation=activation, norm='none', start='glorot', deeper=6)
+        return gradient_lengths(game, torch.rand(8, 3, 16, 16))['discriminator']
+    lengths = {a: lengths_of(a) for a in ('relu', 'sigmoid')}
     assert lengths['sigmoid'][0] / lengths['sigmoid'][-1] < 1e-3 * lengths['relu'][0] / lengths['relu'][-1]
 
 
 def test_doublings_are_ratios():
-    assert doublings(.5) == -1 and doublings(8.) - doublings(2.) == 2 and doublings(-.1) == doublings(0.) == doublings(.01)
+    assert doublings(.5) == -1 and doublings(8.) - doublings(2.) == 2
+    assert doublings(-.1) == doublings(0.) == doublings(.01)
 
 
 def test_a_run_is_a_function_of_its_settings_and_seed():
     base = input_and_batchnorm.points()[0]
     found = play_inputs(0, **base)
-    assert {m for c in input_and_batchnorm.claims
-            for m in (x.metric for x in c.contrasts)} | set(input_and_batchnorm.worst) <= set(found)
+    assert ({m for c in input_and_batchnorm.claims for m in (x.metric for x in c.contrasts)}
+            | set(input_and_batchnorm.worst) <= set(found))
     again = lambda seed=0, **changes: {k: float(v) for k, v in play_inputs(seed, **{**base, **changes}).items()}
     assert again() == {k: float(v) for k, v in found.items()}
     for change in (dict(seed=1), dict(images='0..1'), dict(output='sigmoid'), dict(z='unit'), dict(norm='none'),
@@ -130,7 +132,7 @@ def test_a_game_that_dies_is_a_result():
 
 
 def test_d_sees_the_range_and_grades_do_not():
-    game, said, looks = train_inputs(0, '0..255', norm='none', output='tanh')
+    game, log, looks = train_inputs(0, '0..255', norm='none', output='tanh')
     assert len(looks) == 9 and {'distance', 'lengths'} == set(looks[0])
     near = from_range(draw(game, len(small_world('faces', 16).test_x), seed=0), '0..255')
     assert near.max() < -.99 # whatever it has learned

@@ -1,5 +1,5 @@
 "Studies: a run is played once, failures are rows, tables are read strictly, and a verdict says what its interval says."
-import importlib.util, math, os, signal, subprocess, sys, textwrap, time
+import importlib.util, math, os, shutil, signal, subprocess, sys, textwrap, time
 
 import numpy as np
 import pandas as pd
@@ -7,9 +7,10 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from dlcv_gan.studies.study import Study, play, points_of, read_table
-from dlcv_gan.studies.verdicts import LEAST_SEEDS, Claim, Contrast, Effect, effect, judge, verdict
-from dlcv_gan.studies.versions import bare_code, code_version
+from dlcv_gan.studies import run
+from dlcv_gan.studies.run import PACKAGE, bare_code, code_version, modules_of, play
+from dlcv_gan.studies.study import Study, read_table
+from dlcv_gan.studies.verdicts import LEAST_SEEDS, Claim, Contrast, effect, points_of, verdict, verdict_on
 
 PLAYED = []
 
@@ -57,11 +58,11 @@ def test_a_run_leaves_the_process_alone_and_does_not_see_it():
     torch.manual_seed(5)
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     first = play(measure, dict(side='a'), 3, 'smoke', 'cpu')
-    assert torch.equal(state,
-                       torch.get_rng_state()) and threads == torch.get_num_threads() and os.environ.get('DLCV_GAN_SCALE') is None
+    assert torch.equal(state, torch.get_rng_state())
+    assert threads == torch.get_num_threads() and os.environ.get('DLCV_GAN_SCALE') is None
     torch.manual_seed(6)
-    assert play(measure, dict(side='a'), 3, 'smoke',
-                'cpu')['metrics'] == first['metrics'] != play(measure, dict(side='a'), 4, 'smoke', 'cpu')['metrics']
+    again, other = (play(measure, dict(side='a'), seed, 'smoke', 'cpu') for seed in (3, 4))
+    assert again['metrics'] == first['metrics'] != other['metrics']
 
 
 @pytest.mark.skipif(importlib.util.find_spec('ray') is None, reason='Ray is an extra')
@@ -124,7 +125,7 @@ def test_interrupt_keeps_what_is_done(tmp_path):
 
 SLOW = textwrap.dedent('''
     import sys, time
-    from dlcv_gan.study import Study
+    from dlcv_gan.studies.study import Study
     def work(seed, i):
         time.sleep(.2 if i < 3 else 600)
         return dict(x=i)
@@ -182,12 +183,12 @@ def test_damage_is_named_by_line(tmp_path):
 
 
 def test_the_table_is_in_the_order_of_the_grid(tmp_path):
-    s = study(claims=(Claim(7, 'R', 'b', (Contrast('score', dict(side='b'), dict(side='a'), 1., within=dict(size=2)),)),
-              ))
+    contrast = Contrast('score', dict(side='b'), dict(side='a'), 1., within=dict(size=2))
+    s = study(claims=(Claim(7, 'R', 'b', (contrast,)),))
     assert s.run(seeds=1, only=7, out=tmp_path, workers=1) == 2 and set(PLAYED) == {('a', 2, 0), ('b', 2, 0)}
     assert s.run(seeds=1, out=tmp_path, workers=1) == 2
-    assert [(r['side'], r['size']) for r in read_table(s.file(tmp_path),
-                                                       s.names)] == [('a', '1'), ('a', '2'), ('b', '1'), ('b', '2')]
+    rows = [(r['side'], r['size']) for r in read_table(s.file(tmp_path), s.names)]
+    assert rows == [('a', '1'), ('a', '2'), ('b', '1'), ('b', '2')]
     with pytest.raises(ValueError, match='no claim or metric 8: there are 7, score'): s.points(8)
 
 
@@ -200,38 +201,89 @@ def test_versions_are_told_and_never_mixed(tmp_path):
     old = file.read_text().replace(s.version, '0' * 10)
     file.write_text(old)
     f = s.results('laptop', out=tmp_path)
-    assert set(f.version) == {'0'
-                              * 10} and f.attrs['note'] == f'made by version 0000000000; the code is {s.version} now'
+    assert set(f.version) == {'0' * 10}
+    assert f.attrs['note'] == f'made by version 0000000000; the code is {s.version} now'
     said = []
-    assert s.run(seeds=1, out=tmp_path, workers=1,
-                 say=said.append) == 2 and '2 of them because the code has changed' in said[0]
+    assert s.run(seeds=1, out=tmp_path, workers=1, say=said.append) == 2
+    assert '2 of them because the code has changed' in said[0]
     f = s.results('laptop', out=tmp_path)
     assert set(f.version) == {s.version} and len(f) == 2 and f.attrs['note'] == '2 rows of other versions left out'
 
 
-def test_the_version_is_of_the_code_and_not_of_its_prose():
-    code = 'import x\nS = Study("s",\n          claims=())\ndef f(a): # a comment\n    "Says ä."\n    return a + 1 # ä\n'
-    assert bare_code(code) == 'import x\ndef f(a):\n    return a + 1'
-    assert bare_code(code) == bare_code('"Module."\nimport x\n\ndef f(a):\n    """Says\n    more."""\n    # and '
-                                        'more\n    return a + 1\nS = Study("t", claims=(1, 2))\n')
-    assert bare_code(code) != bare_code(code.replace('a + 1', 'a + 2'))
-    assert bare_code('x = "# no comment"') == 'x = "# no comment"'
+def test_the_version_is_of_the_code_and_not_of_its_prose_or_layout():
+    code = ('import x\nS = Study("s",\n          claims=())\ndef f(a): # a comment\n    "Says ä."\n'
+            '    return a + 1 # ä\n')
+    plain = bare_code('import x\ndef f(a):\n    return a + 1')
+    assert bare_code(code) == plain
+    assert plain == bare_code('"Module."\nimport x\n\ndef f(a):\n    """Says\n    more."""\n    # and '
+                              'more\n    return a + 1\nS = Study("t", claims=(1, 2))\n__all__ = ["f"]\n')
+    assert plain == bare_code('import x\ndef f(a): return (a\n                      + 1)')
+    assert plain != bare_code(code.replace('a + 1', 'a + 2')) and plain != bare_code(code.replace('(a)', '(a=0)'))
+    assert bare_code('x = "# no comment"') == bare_code("x = ('# no '\n     'comment')") != bare_code('x = "# no"')
+    assert bare_code('def f():\n    "Only words."') == bare_code('def f():\n    "Others."') # nothing is left of it
+
+
+def test_where_our_code_lives_is_no_part_of_the_version():
+    here, there = 'from dlcv_gan.losses import kl\nx = kl', 'from ..room.losses import kl\nx = kl'
+    assert bare_code(here) == bare_code(there) == bare_code('x = kl') == bare_code('import dlcv_gan.losses\nx = kl')
+    assert bare_code('def f():\n    from dlcv_gan import losses\n    return 1') == bare_code('def f(): return 1')
+    assert bare_code('from torch import kl\nx = kl') != bare_code('x = kl') # of others only the name is known
+    renamed = [bare_code(f'from dlcv_gan.losses import {a} as loss\nx = loss') for a in ('hinge', 'minimax')]
+    assert renamed[0] != renamed[1]
 
 
 def test_the_version_follows_imports():
     from dlcv_gan.models.gan import build_gan
-    from dlcv_gan.studies.versions import PACKAGE, _modules
-    assert {'gan', 'losses', 'nets', 'game'} <= set(found := _modules(['gan'],
-                                                                      PACKAGE)) and not {'command', 'view', 'faces'} & set(found)
+    found = set(modules_of(['models.gan']))
+    assert {'models.gan', 'losses', 'nets', 'game.base'} <= found
+    assert not {'cli.command', 'view', 'worlds.faces'} & found
     assert len(code_version(build_gan)) == 10 and code_version(build_gan) != code_version(measure)
+
+
+def test_every_style_of_import_is_followed(tmp_path):
+    files = {'studies/mine': 'from dlcv_gan import a\nfrom . import b\nfrom ..game import c\nimport dlcv_gan.d\n'
+             'import torch, dlcv_gan.game.e as e\nfrom dlcv_gan.f import thing\n'
+             'def late():\n    from .g import thing\n    import dlcv_gan.missing', 'a': 'from .game.chain import x',
+             'game/chain': 'from . import last', 'game/last': '', 'studies/b': '', 'game/c': '', 'd': '', 'game/e': '',
+             'f': '', 'studies/g': 'from dlcv_gan.studies import run', 'studies/run': 'from dlcv_gan import unseen',
+             'unseen': '', 'game/__init__': 'from dlcv_gan import package', 'package': '', 'studies/unused': ''}
+    for name, code in files.items():
+        file = tmp_path/'dlcv_gan'/f'{name}.py'
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f'{code}\nx = 1\n')
+    found = modules_of(['studies.mine'], tmp_path/'dlcv_gan')
+    assert set(found) == {'studies.mine', 'a', 'game.chain', 'game.last', 'studies.b', 'game.c', 'd', 'game.e', 'f',
+                          'studies.g', 'game', 'package'}
+
+
+def test_only_what_a_study_imports_changes_its_version(tmp_path, monkeypatch):
+    from dlcv_gan.studies.wgan_gp import play_penalty
+    copy = tmp_path/PACKAGE.name
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns('__pycache__'))
+    usual = code_version(play_penalty)
+    monkeypatch.setattr(run, 'PACKAGE', copy)
+    assert code_version(play_penalty) == usual # of the code, wherever it is
+    def changed_by(file, more='\nchanged = 1\n'):
+        text = (copy/file).read_text()
+        (copy/file).write_text(text + more)
+        found = code_version(play_penalty)
+        (copy/file).write_text(text)
+        return found != usual
+    # its own module, one that it imports, and one that this imports
+    assert changed_by('studies/wgan_gp.py') and changed_by('losses.py') and changed_by('game/learner.py')
+    assert not any(changed_by(f'{name}.py') for name in ('cli/command', 'courses/hw4', 'studies/study',
+                                                         'studies/verdicts', 'studies/run', 'studies/translation'))
+    assert not changed_by('losses.py', '\n# a comment\n') and code_version(play_penalty) == usual
+    monkeypatch.setattr(run, 'play', lambda: None)
+    assert code_version(play_penalty) != usual # of the engine only `play` counts
 
 
 # ---- grids
 
 def test_grids_are_written_out_once():
     assert points_of(dict(a=[1, 2], b='x')) == [dict(a=1, b='x'), dict(a=2, b='x')]
-    assert points_of([dict(a=[1, 2], b='x'), dict(b=['x', 'y'], a=1)]) == [dict(a=1, b='x'), dict(a=2, b='x'),
-                                                                           dict(a=1, b='y')]
+    assert points_of([dict(a=[1, 2], b='x'),
+                      dict(b=['x', 'y'], a=1)]) == [dict(a=1, b='x'), dict(a=2, b='x'), dict(a=1, b='y')]
     with pytest.raises(ValueError, match='different settings'): points_of([dict(a=1), dict(b=1)])
     with pytest.raises(ValueError, match="'a' is <function"): points_of(dict(a=[measure]))
 
@@ -280,11 +332,11 @@ def test_signs(b, seed, least):
     assert there.value == pytest.approx(-back.value) and there.value == pytest.approx(np.mean(a) - np.mean(b), abs=1e-9)
     more, less = (Contrast('score', {}, {}, least, more=m) for m in (True, False))
     opposite = dict(holds='reversed', reversed='holds')
-    word = judge(there, more)[0]
-    assert judge(there, less)[0] == opposite.get(word, word)
+    word = verdict_on(there, more)[0]
+    assert verdict_on(there, less)[0] == opposite.get(word, word)
     if word == 'holds': assert there.low > 0 and there.value >= least
-    assert judge(compare([x + 1000 for x in b], b), more)[0] == 'holds' and judge(compare([x - 1000 for x in b], b),
-                                                                                  more)[0] == 'reversed'
+    assert verdict_on(compare([x + 1000 for x in b], b), more)[0] == 'holds'
+    assert verdict_on(compare([x - 1000 for x in b], b), more)[0] == 'reversed'
 
 
 @given(st.lists(st.sampled_from(['holds', 'not seen', 'reversed', 'open']), max_size=6))
@@ -300,7 +352,7 @@ def test_verdict_of_many(words):
 def test_few_seeds_stay_open():
     sure = Contrast('score', {}, {}, 1.)
     for n in range(2, 8):
-        word = judge(compare([9.] * n, [0.] * n), sure)[0]
+        word = verdict_on(compare([9.] * n, [0.] * n), sure)[0]
         assert word == ('open' if n < LEAST_SEEDS else 'holds')
     assert compare([1.], [0.]).low == -math.inf
 
@@ -323,8 +375,8 @@ def test_the_ledger_says_what_the_runs_say(tmp_path):
     assert list(s.ledger(s.results('laptop', out=tmp_path)).verdict) == ['open'] * 3 # before anything ran
     s.run(out=tmp_path, workers=1)
     table = s.ledger(s.results('laptop', out=tmp_path)).set_index('claim')
-    assert list(table.verdict) == ['holds', 'reversed',
-                                   'open'] and list(table.runs) == [20, 10, 10] and list(table.seeds) == [5, 5, 0]
+    assert list(table.verdict) == ['holds', 'reversed', 'open']
+    assert list(table.runs) == [20, 10, 10] and list(table.seeds) == [5, 5, 0]
     assert table.effect[1] == pytest.approx(2, abs=1.5) and table.command[2] == 'dlcv_gan study toy --only 2'
 
 
@@ -336,7 +388,6 @@ def test_the_runs_of_a_claim_are_found_where_a_setting_is_now_a_word_and_now_a_n
                    Claim(2, 'R0', 'lower', (Contrast('height', dict(lr='each'), dict(lr=.2), 1.),))))
     study.run(workers=1, out=tmp_path, scale='laptop', device='cpu')
     frame = study.results('laptop', out=tmp_path)
-    assert set(study.needed(frame, 1).lr) == {.1,
-                                              .2} and set(study.needed(frame,
-                                                                       2).lr) == {'each',
-                                                                                  .2} and len(study.needed(frame, 'height')) == 15
+    assert set(study.needed(frame, 1).lr) == {.1, .2}
+    assert set(study.needed(frame, 2).lr) == {'each', .2}
+    assert len(study.needed(frame, 'height')) == 15

@@ -1,11 +1,11 @@
-"The study of turns: its readings are what they say, at every ratio and rate."
+"The study of D:G ratios on the ring: its readings are what they say, at every ratio and rate."
 from fractions import Fraction
 
 import pytest
 import torch
 
-from dlcv_gan.studies import update_ratio_toy as turns
-from dlcv_gan.studies.update_ratio_toy import AXES, GAMES, PRICES, THIRDS, look, play_turns, toy_game
+from dlcv_gan.studies import update_ratio_toy as module
+from dlcv_gan.studies.update_ratio_toy import AXES, GAMES, PRICES, THIRDS, look, play_update_ratio_toy, toy_game
 
 
 @pytest.fixture
@@ -17,23 +17,23 @@ def numbers(found): return {k: float(v) for k, v in found.items()}
 
 def test_a_run_reads_every_axis(smoke):
     for ratio, first in (('1:3', 'd'), ('5:1', 'g')):
-        found = play_turns(0, 'wgan_gp', ratio, first, 3e-3, '1')
-        assert {f'{k}_{axis}' for k in ('covered', 'on', 'rank', 'd_loss', 'g_loss')
-                for axis in AXES} | {'d_loss_start', 'g_loss_start'} == set(found)
+        found = play_update_ratio_toy(0, 'wgan_gp', ratio, first, 3e-3, '1')
+        assert ({f'{k}_{axis}' for k in ('covered', 'on', 'rank', 'd_loss', 'g_loss') for axis in AXES}
+                | {'d_loss_start', 'g_loss_start'} == set(found))
         assert all(0 <= found[f'on_{axis}'] <= 1 and 0 <= found[f'covered_{axis}'] <= 8 for axis in AXES)
     # a run is a function of its settings and seed
-    assert numbers(play_turns(0, 'wgan_gp', '5:1', 'g', 3e-3, '1')) == numbers(found)
+    assert numbers(play_update_ratio_toy(0, 'wgan_gp', '5:1', 'g', 3e-3, '1')) == numbers(found)
 
 
 @pytest.mark.parametrize('objective', GAMES)
 @pytest.mark.parametrize('ratio', ['1:1', '1:3', '5:1', '1:5'])
 def test_each_axis_is_read_when_its_budget_is_spent(smoke, monkeypatch, objective, ratio):
     seen = []
-    def counted(game, said):
-        seen.append({p: len(turns) for p, turns in said.items()})
-        return look(game, said)
-    monkeypatch.setattr(turns, 'look', counted)
-    play_turns(0, objective, ratio, 'd', 3e-3, '1')
+    def counted(game, log):
+        seen.append({p: len(turns) for p, turns in log.items()})
+        return look(game, log)
+    monkeypatch.setattr(module, 'look', counted)
+    play_update_ratio_toy(0, objective, ratio, 'd', 3e-3, '1')
     (d, g), price, budget = map(int, ratio.split(':')), PRICES[objective], 20
     spent = [dict(images=s['discriminator'], steps=s['generator'], seconds=price * s['discriminator'] + s['generator'])
              for s in seen]
@@ -41,21 +41,20 @@ def test_each_axis_is_read_when_its_budget_is_spent(smoke, monkeypatch, objectiv
                           seconds=budget * (1 + price)), dict(images=1, steps=g, seconds=price * d + g)
     assert len(seen) == 3 or ratio == '1:1'
     for axis in AXES: assert any(0 <= s[axis] - limit[axis] < a_round[axis] for s in spent), (axis, spent)
-    assert max(s['images'] for s in spent) == (budget * d if d > g
-                                               else budget) and max(s['steps']
-                                                                    for s in spent) == (budget * g if g > d else budget)
+    assert max(s['images'] for s in spent) == (budget * d if d > g else budget)
+    assert max(s['steps'] for s in spent) == (budget * g if g > d else budget)
 
 
 def test_the_generators_rate_is_a_multiple_of_the_others(smoke, monkeypatch):
     rates = []
-    def listened(*args, lr, **kwargs):
+    def noted(*args, lr, **kwargs):
         rates.append(lr)
-        return play_bout(*args, lr=lr, **kwargs)
-    play_bout = turns.play_bout
-    monkeypatch.setattr(turns, 'play_bout', listened)
-    found = [numbers(play_turns(0, 'non_saturating', '1:1', 'd', 3e-3, g)) for g in ('1/3', '1', '3')]
-    assert [r['generator'] / r['discriminator'] for r in rates] == pytest.approx([1/3, 1,
-                                                                                  3]) and {r['discriminator'] for r in rates} == {3e-3}
+        return play_short_run(*args, lr=lr, **kwargs)
+    play_short_run = module.play_short_run
+    monkeypatch.setattr(module, 'play_short_run', noted)
+    found = [numbers(play_update_ratio_toy(0, 'non_saturating', '1:1', 'd', 3e-3, g)) for g in ('1/3', '1', '3')]
+    assert [r['generator'] / r['discriminator'] for r in rates] == pytest.approx([1/3, 1, 3])
+    assert {r['discriminator'] for r in rates} == {3e-3}
     assert found[0] != found[1] != found[2]
 
 
@@ -74,7 +73,8 @@ def test_three_small_steps_go_as_far_as_one_big_one():
 
 
 def test_every_run_decides_something_or_is_the_best_rate_of_a_ratio():
-    grid, used = turns.turns.points(), [p for claim in turns.turns.claims for p in turns.turns.points(claim.number)]
+    study = module.update_ratio_toy
+    grid, used = study.points(), [p for claim in study.claims for p in study.points(claim.number)]
     assert all(p in used or p['objective'] == 'wgan_gp' or p['ratio'] == '5:1' for p in grid)
 
 

@@ -1,13 +1,13 @@
-"The study of penalties: the wrong ones are wrong as told, games differ by what their names say, readings are what they say."
+"The study of penalties: the wrong ones are wrong as told, games differ as their names say, readings are right."
 import pytest
 import torch
 from torch import nn
 
-from dlcv_gan.studies import wgan_gp as module
-from dlcv_gan.worlds.points import mode_centres, ring
 from dlcv_gan.losses import gradient_penalty
+from dlcv_gan.studies import wgan_gp as module
 from dlcv_gan.studies.wgan_gp import (GAMES, LOOKS, STD, axis_penalty, course, epsilon_penalty, look, make_game,
                                       play_penalty, price, rounds_of, train_game)
+from dlcv_gan.worlds.points import mode_centres, ring
 
 study = module.wgan_gp
 
@@ -22,21 +22,22 @@ def test_one_axis_is_another_slope():
     D, real, fake = (lambda x, y=None: (x * a).flatten(1).sum(1)), torch.randn(4, 3, 2, 2), torch.randn(4, 3, 2, 2)
     assert gradient_penalty(2.)(D, real, fake).item() == pytest.approx(2 * (a.square().sum().sqrt().item() - 1) ** 2,
                                                                        rel=1e-4)
-    assert axis_penalty(2.)(D, real, fake).item() == pytest.approx(2
-                                                                   * (a.square().sum(0).sqrt() - 1).square().mean().item(), rel=1e-4)
+    assert axis_penalty(2.)(D, real, fake).item() == pytest.approx(
+        2 * (a.square().sum(0).sqrt() - 1).square().mean().item(), rel=1e-4)
 
 
 def test_one_epsilon_is_one_place_for_all():
     "D = |x|²/2 has the slope |x|: with real pictures 0 and fakes of length 2 a point's slope is twice its epsilon."
-    D, real, fake = (lambda x, y=None: x.square().flatten(1).sum(1) / 2), torch.zeros(64, 1, 2, 2), torch.ones(64, 1, 2, 2)
+    D, real = (lambda x, y=None: x.square().flatten(1).sum(1) / 2), torch.zeros(64, 1, 2, 2)
+    fake = torch.ones(64, 1, 2, 2)
     torch.manual_seed(0)
     t = torch.rand(()).item()
     torch.manual_seed(0)
     assert epsilon_penalty(1.)(D, real, fake).item() == pytest.approx((2 * t - 1) ** 2, abs=1e-4)
     many = [epsilon_penalty(1.)(D, real, fake).item() for _ in range(60)]
     right = [gradient_penalty(1.)(D, real, fake).item() for _ in range(60)]
-    assert torch.tensor(many).mean().item() == pytest.approx(1 / 3,
-                                                             abs=.15) and torch.tensor(right).mean().item() == pytest.approx(1 / 3, abs=.02)
+    assert torch.tensor(many).mean().item() == pytest.approx(1 / 3, abs=.15)
+    assert torch.tensor(right).mean().item() == pytest.approx(1 / 3, abs=.02)
     assert torch.tensor(many).std() > 4 * torch.tensor(right).std() # the same on average, and much noisier
 
 
@@ -69,8 +70,8 @@ def test_every_game_spends_the_same(world):
 
 def test_a_course_by_hand():
     found = course(torch.tensor([1., .8, .6, .2, .4, .2, .5, .7]))
-    assert {k: round(float(v), 4) for k, v in found.items()
-            if k != 'steady'} == dict(error=.6, whole=.55, fall=.3, setback=.5)
+    assert {k: round(float(v), 4) for k, v in found.items() if k != 'steady'} == dict(
+        error=.6, whole=.55, fall=.3, setback=.5)
     down = course(torch.linspace(1, 0, 8))
     assert down['steady'] == pytest.approx(1) and down['setback'] == down['fall'] == 0
     assert course(torch.linspace(0, 1, 8))['steady'] == pytest.approx(-1) and course(torch.ones(8))['steady'] == 0

@@ -1,4 +1,4 @@
-"Laws of the drawn animals: the same picture again, counterparts that differ in the coat only, and folders that are whole or not there."
+"Laws of the drawn animals: the same picture again, counterparts that differ in the coat only, complete folders."
 import json, signal, subprocess, sys, time
 
 import numpy as np
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from dlcv_gan.worlds.animals import ACTIONS, PLACES, animal_factors, draw_animals, write_horse2zebra
 from dlcv_gan.data.readers import read_folder
+from dlcv_gan.worlds.animals import ACTIONS, PLACES, animal_factors, draw_animals, write_horse2zebra
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**40), st.integers(1, 5), st.integers(0, 50), st.sampled_from([32, 48, 64]), st.integers(0, 1))
@@ -91,8 +91,8 @@ def test_written_folders_are_the_course_layout_unpaired_and_true(tmp_path):
 def test_the_same_set_is_left_alone_and_another_is_refused(tmp_path):
     root = write_horse2zebra(tmp_path/'d', **SMALL)
     before = {p: p.stat().st_mtime_ns for p in root.rglob('*')}
-    assert write_horse2zebra(tmp_path/'d', **SMALL) == root and before == {p: p.stat().st_mtime_ns
-                                                                           for p in root.rglob('*')}
+    assert write_horse2zebra(tmp_path/'d', **SMALL) == root
+    assert before == {p: p.stat().st_mtime_ns for p in root.rglob('*')}
     with pytest.raises(FileExistsError, match='another folder'):
         write_horse2zebra(tmp_path/'d', **{**SMALL, 'testA': 4})
     for bad in (dict(trainA=0), dict(testB=1.5), dict(size=4), dict(seed=-1)):
@@ -100,7 +100,8 @@ def test_the_same_set_is_left_alone_and_another_is_refused(tmp_path):
     assert not (tmp_path/'e').exists() and not (tmp_path/'e.partial').exists()
 
 def test_a_killed_drawing_goes_on_and_ends_the_same(tmp_path):
-    code = 'import sys; from dlcv_gan.animals import write_horse2zebra; write_horse2zebra(sys.argv[1], 200, 20, 3, 4, size=32, seed=1, progress=False)'
+    code = ('import sys; from dlcv_gan.worlds.animals import write_horse2zebra; '
+            'write_horse2zebra(sys.argv[1], 200, 20, 3, 4, size=32, seed=1, progress=False)')
     process = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code, str(tmp_path/'killed')])
     seen = tmp_path/'killed.partial'/'trainA'
     while process.poll() is None and len(list(seen.glob('*.jpg')) if seen.exists() else []) < 10: time.sleep(.005)

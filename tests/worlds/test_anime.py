@@ -1,13 +1,13 @@
-"Laws of the drawn anime faces: colours that can be told, the same face in other colours, tags exactly as noisy as said."
-import csv, os, re, signal, subprocess, sys, time
+"Laws of the drawn anime faces: colours that differ, the same face in other colours, tags exactly as noisy as said."
+import csv, re, signal, subprocess, sys, time
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from dlcv_gan.worlds.anime import anime_factors, draw_anime, sample_tags, tag_lines, write_anime, write_wishes
 from dlcv_gan.data.readers import ANIME_TAGS, EYES, HAIR, read_anime, read_tag_lines
+from dlcv_gan.worlds.anime import anime_factors, draw_anime, sample_tags, tag_lines, write_anime, write_test_tags
 
 def colours(labels): return labels[:, :12].argmax(1), labels[:, 12:].argmax(1)
 
@@ -155,7 +155,8 @@ def test_the_reader_reads_what_is_written(tmp_path):
     lines, kept, wrong = tag_lines(150, 11)
     listing = read_anime(root, 'all')
     numbers = np.array([int(p.stem) for p in listing.files])
-    assert listing.dropped == (~kept).sum() and listing.skipped == [] and sorted(numbers) == np.flatnonzero(kept).tolist()
+    assert listing.dropped == (~kept).sum() and listing.skipped == []
+    assert sorted(numbers) == np.flatnonzero(kept).tolist()
     with open(root/'truth.csv', newline='') as f:
         truth = {int(r['id']): (r['hair'], r['eyes']) for r in csv.DictReader(f)}
     said = {int(p.stem): (HAIR[h], EYES[e]) for p, h, e in zip(listing.files, *colours(np.asarray(listing.labels)))}
@@ -177,7 +178,8 @@ def test_the_same_set_is_left_alone_and_another_is_refused(tmp_path):
     assert not (tmp_path/'e').exists() and not (tmp_path/'e.partial').exists()
 
 def test_a_killed_drawing_goes_on_and_ends_the_same(tmp_path):
-    code = 'import sys; from dlcv_gan.anime import write_anime; write_anime(sys.argv[1], 600, size=32, seed=1, progress=False)'
+    code = ('import sys; from dlcv_gan.worlds.anime import write_anime; '
+            'write_anime(sys.argv[1], 600, size=32, seed=1, progress=False)')
     process = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code, str(tmp_path/'killed')])
     seen = tmp_path/'killed.partial'/'faces'
     while process.poll() is None and len(list(seen.glob('*.jpg')) if seen.exists() else []) < 30: time.sleep(.005)
@@ -193,7 +195,7 @@ def test_a_full_disk_is_named_and_leaves_no_target(tmp_path):
     code = '''
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-from dlcv_gan.anime import write_anime
+from dlcv_gan.worlds.anime import write_anime
 resource.setrlimit(resource.RLIMIT_FSIZE, (800, 800)) # no file may grow past 800 bytes, as on a full disk
 write_anime(sys.argv[1], 8, size=64, progress=False)
 '''
@@ -205,16 +207,16 @@ write_anime(sys.argv[1], 8, size=64, progress=False)
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 60), st.integers(0, 2**40))
 def test_wishes_are_read_back(tmp_path_factory, n, seed):
-    path = write_wishes(tmp_path_factory.mktemp('w')/'testing_text.txt', n, seed)
+    path = write_test_tags(tmp_path_factory.mktemp('w')/'testing_text.txt', n, seed)
     assert not path.read_bytes().endswith(b'\n') and len(path.read_text().split('\n')) == n
     wishes = read_tag_lines(path)
     assert [k for k, *_ in wishes] == [str(i + 1) for i in range(n)] and all(h or e for _, h, e in wishes)
 
 def test_wishes_come_in_all_forms(tmp_path):
-    lines = write_wishes(tmp_path/'w.txt', 400).read_text().split('\n')
+    lines = write_test_tags(tmp_path/'w.txt', 400).read_text().split('\n')
     forms = {re.sub(r'^\d+,|\w+ (?=hair|eyes)', '', line) for line in lines}
     assert forms == {'hair eyes', 'eyes hair', 'hair', 'eyes'}
     wishes = read_tag_lines(tmp_path/'w.txt')
     assert {h for _, h, _ in wishes} == {*HAIR, None} and {e for *_, e in wishes} == {*EYES, None}
-    with pytest.raises(ValueError, match='at least 1'): write_wishes(tmp_path/'none.txt', 0)
+    with pytest.raises(ValueError, match='at least 1'): write_test_tags(tmp_path/'none.txt', 0)
     assert not (tmp_path/'none.txt').exists()

@@ -1,5 +1,5 @@
 "Laws of the drawn faces: the same person again, one attribute at a time, and files that are whole or not there."
-import csv, json, os, signal, subprocess, sys, time
+import csv, signal, subprocess, sys, time
 
 import numpy as np
 import pytest
@@ -88,16 +88,16 @@ def test_written_faces_are_the_course_layout_and_read_back(tmp_path):
     with open(root/'test.csv', newline='') as f: rows = list(csv.reader(f))
     assert rows[0] == ['image_name', *ATTRIBUTES] and rows[1][0] == '00020.png' and set(rows[1][1:]) <= {'0.0', '1.0'}
     listing = read_hw4(root, 'test')
-    assert (np.asarray(listing.labels) == labels[20:]).all() and [p.name
-                                                                  for p in listing.files] == [f'{i:05d}.png' for i in range(20, 27)]
+    assert (np.asarray(listing.labels) == labels[20:]).all()
+    assert [p.name for p in listing.files] == [f'{i:05d}.png' for i in range(20, 27)]
     assert (np.asarray(Image.open(root/'train'/'00003.png')) == images[3]).all()
     assert not (tmp_path/'hw4_data.partial').exists()
 
 def test_the_same_set_is_left_alone_and_another_is_refused(tmp_path):
     root = write_hw4(tmp_path/'d', 4, 2, size=16, progress=False)
     before = {p: p.stat().st_mtime_ns for p in root.rglob('*')}
-    assert write_hw4(tmp_path/'d', 4, 2, size=16,
-                     progress=False) == root and before == {p: p.stat().st_mtime_ns for p in root.rglob('*')}
+    assert write_hw4(tmp_path/'d', 4, 2, size=16, progress=False) == root
+    assert before == {p: p.stat().st_mtime_ns for p in root.rglob('*')}
     with pytest.raises(FileExistsError, match='another folder'): write_hw4(tmp_path/'d', 5, 2, size=16, progress=False)
     for bad in (dict(n_train=0), dict(n_test=1.5), dict(size=4), dict(seed=-1)):
         with pytest.raises(ValueError):
@@ -105,7 +105,8 @@ def test_the_same_set_is_left_alone_and_another_is_refused(tmp_path):
     assert not (tmp_path/'e').exists() and not (tmp_path/'e.partial').exists()
 
 def test_a_killed_drawing_goes_on_and_ends_the_same(tmp_path):
-    code = 'import sys; from dlcv_gan.faces import write_hw4; write_hw4(sys.argv[1], 600, 20, size=32, seed=1, progress=False)'
+    code = ('import sys; from dlcv_gan.worlds.faces import write_hw4; '
+            'write_hw4(sys.argv[1], 600, 20, size=32, seed=1, progress=False)')
     process = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code, str(tmp_path/'killed')])
     seen = tmp_path/'killed.partial'/'train'
     while process.poll() is None and len(list(seen.glob('*.png')) if seen.exists() else []) < 30: time.sleep(.005)
@@ -114,14 +115,14 @@ def test_a_killed_drawing_goes_on_and_ends_the_same(tmp_path):
     for p in seen.glob('*.png'): Image.open(p).load() # none is half written
     write_hw4(tmp_path/'killed', 600, 20, size=32, seed=1, progress=False)
     write_hw4(tmp_path/'whole', 600, 20, size=32, seed=1, progress=False)
-    assert {k: v for k, v in contents(tmp_path/'killed').items()
-            if not k.endswith('.part')} == contents(tmp_path/'whole')
+    assert (
+        {k: v for k, v in contents(tmp_path/'killed').items() if not k.endswith('.part')} == contents(tmp_path/'whole'))
 
 def test_a_full_disk_is_named_and_leaves_no_target(tmp_path):
     code = '''
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-from dlcv_gan.faces import write_hw4
+from dlcv_gan.worlds.faces import write_hw4
 resource.setrlimit(resource.RLIMIT_FSIZE, (800, 800)) # no file may grow past 800 bytes, as on a full disk
 write_hw4(sys.argv[1], 8, 2, size=64, progress=False)
 '''

@@ -94,7 +94,7 @@ def test_toy_worlds_know_their_modes(world, kw, k):
     assert abs((points - centres[mode]).std() - .03) < .002
     kept = points[mode < 2]
     assert modes_covered(kept, centres, .03)[0] == 2
-    assert modes_covered(np.full((5, 2), np.nan), centres, .03) == (0,
-                                                                    0.) and modes_covered(np.empty((0, 2)), centres, .03) == (0, 0.)
+    assert modes_covered(np.full((5, 2), np.nan), centres, .03) == (0, 0.)
+    assert modes_covered(np.empty((0, 2)), centres, .03) == (0, 0.)
     with pytest.raises(ValueError, match='shape'): modes_covered(np.zeros((3, 3)), centres, .03)
     with pytest.raises(ValueError): world(-1)

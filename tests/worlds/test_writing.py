@@ -1,4 +1,4 @@
-"Laws of what the drawn worlds share: numbers that belong to a picture, errors that reach the caller, sets that are whole or not there."
+"Laws of writing a dataset: numbers that belong to a picture, errors that reach the caller, complete sets or none."
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -34,7 +34,7 @@ def test_only_what_is_missing_is_drawn(tmp_path):
     asked, told = [], []
     def draw(first, n): asked.append((first, n)); return np.full((n, 4, 4, 3), first, np.uint8)
     paths = [tmp_path/f'{i}.png' for i in range(5)]
-    write_pictures(paths, draw, step=2, told=told.append)
+    write_pictures(paths, draw, step=2, report=told.append)
     assert asked == [(0, 2), (2, 2), (4, 1)] and told == [2, 4, 5] and sorted(tmp_path.iterdir()) == paths
     paths[3].unlink()
     write_pictures(paths, draw, step=2)

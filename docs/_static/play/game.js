@@ -1,5 +1,5 @@
-// A GAN on points in the plane, in plain JavaScript: what `dlcv_gan.play.play_game` trains in PyTorch, number for number.
-// No dependencies and no DOM: it runs in a page, in a worker and in node. tests/test_play.py trains both and compares.
+// A GAN on points in the plane, in plain JavaScript: what `dlcv_gan.start.play.play_game` trains in PyTorch, number for number.
+// No dependencies and no DOM: it runs in a page, in a worker and in node. tests/start/test_play.py trains both and compares.
 // Matrices are flat Float64Arrays, row by row; a net's weights are (out, in) as in torch.nn.Linear.
 
 // ---- PyTorch's random numbers. The same seed must give the same game in both languages, so this is torch's CPU generator:
@@ -49,7 +49,7 @@ export class Random {
   }
 }
 
-// ---- The toy worlds of dlcv_gan.draw: where the Gaussians sit. Each batch is a pure function of (seed, its number).
+// ---- The toy worlds of dlcv_gan.worlds.points: where the Gaussians sit. Each batch is a pure function of (seed, its number).
 
 const range = n => Array.from({ length: n }, (_, i) => i);
 export const WORLDS = {
@@ -214,7 +214,7 @@ export class Adam {
   }
 }
 
-// ---- Who moves on round i: dlcv_gan.game.DG, word for word.
+// ---- Who moves on round i: dlcv_gan.game.schedules.DG, word for word.
 
 export function moves({ d, g, first }, i) {
   if (d === 0) return Array(g).fill('G');
@@ -282,7 +282,7 @@ export class Game {
     return backward(this.D, pass, pass.out.map(v => -slope(v))).input;
   }
 
-  covered(x) { // dlcv_gan.draw.modes_covered: modes reached, share of the points on one (within 4 standard deviations)
+  covered(x) { // dlcv_gan.worlds.points.modes_covered: modes reached, share of the points on one (within 4 standard deviations)
     const { centres, std } = WORLDS[this.settings.world], n = x.length / 2, hit = new Set();
     let good = 0;
     for (let r = 0; r < n; r++) {

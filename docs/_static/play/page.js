@@ -236,7 +236,7 @@ class Page {
     const s = this.settings, ring = s.world === 'ring', names = [s.objective, ...(s.penalty === 'none' ? [] : [s.penalty])].sort();
     const extra = [['objective', s.objective], ...(s.penalty === 'none' ? [] : [['penalty', `${s.penalty}(${s.weight})`]]), ...(s.clip ? [['clip', s.clip]] : []),
       ['schedule', `DG(${s.d}, ${s.g}${s.first === 'g' ? ", first='g'" : ''})`], ['lr', `(${s.lrD}, ${s.lrG})`], ['seed', s.seed]];
-    return `from dlcv_gan.draw import ${ring ? 'mode_centres, ring' : 'grid, mode_centres'}\nfrom dlcv_gan.game import DG\nfrom dlcv_gan.losses import ${names.join(', ')}\nfrom dlcv_gan.play import play_game\n\n`
+    return `from dlcv_gan.worlds.points import ${ring ? 'mode_centres, ring' : 'grid, mode_centres'}\nfrom dlcv_gan.game.schedules import DG\nfrom dlcv_gan.losses import ${names.join(', ')}\nfrom dlcv_gan.start.play import play_game\n\n`
       + `learn = play_game(mode_centres(${ring ? 'ring' : 'grid, side=3'}),\n                  ${extra.map(([k, v]) => `${k}=${v}`).join(',\n                  ')})\n`
       + `learn.fit_rounds(100)           # the page's first 100 rounds\nlearn.sample(512, seed=0)       # the page's fakes`
       + (this.changed ? '\n\n# You have stepped by hand or changed the rules since the start: Reset plays this game.' : '');
