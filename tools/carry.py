@@ -7,7 +7,8 @@ notebook that shares most cell ids), and both syntax trees are walked side by si
 
 * imports, as long as each name in use comes from the same definition as before;
 * names, and texts in strings, that tools/renames.toml lists ([names] old = "new", [text] "old" = "new", or a list of
-  new ones): within a notebook each old one has one new one and no two become the same, so no argument can be swapped;
+  new ones): within a notebook each old variable, keyword or text has one new one and no two become the same, so no
+  argument can be swapped;
 * settings with a name: `a, b = at_scale(smoke=(1, 2), ...)` and `run = SimpleNamespace(**at_scale(smoke=dict(a=1, b=2),
   ...))` with `run.a` for `a`;
 * docstrings, comments, layout, and `f = lambda x: y` written as a `def` that returns y.
@@ -150,6 +151,7 @@ class Pairs:
     def pair(self, kind: str, old: str, new: str, allowed: bool):
         "One place where `old` stands in the one tree and `new` in the other."
         if old != new and not allowed: raise Differs(f'{kind} {old!r} became {new!r}')
+        if kind == 'attribute': return # things of different kinds may have attributes of one name
         for table, a, b in ((self.there, old, new), (self.back, new, old)):
             if table.setdefault((kind, a), b) != b:
                 raise Differs(f'{kind} {a!r} stands for {b!r} here and for {table[kind, a]!r} elsewhere')
@@ -160,9 +162,14 @@ class Pairs:
 
     def variable(self, old: str, new: str):
         "A name that is read or written: a parameter of the function around it, else one of the whole notebook."
-        for there, back in reversed(self.scopes):
+        for there, back, made_here, made_there in reversed(self.scopes):
             if old in there or new in back:
                 if there.get(old) != new: raise Differs(f'{old!r} became {new!r}, another parameter')
+                return
+            if old in made_here or new in made_there: # a local one
+                if old not in made_here or new not in made_there or not self.listed(old, new):
+                    raise Differs(f'{old!r} became {new!r}, which is not of the same function')
+                there[old], back[new] = new, old
                 return
         self.pair('variable', old, new, self.listed(old, new))
 
@@ -198,13 +205,13 @@ class Pairs:
             a, b = getattr(old, name, None), getattr(new, name, None)
             self.walk(a, b, IDENTIFIERS.get((type(old).__name__, name), ''))
 
-    def inside(self, old: list, new: list, walk):
-        "Walk where some names are parameters, whose renames end with the function."
+    def inside(self, old: list, new: list, walk, made_here=frozenset(), made_there=frozenset()):
+        "Walk where some names are parameters or local, whose renames end with the function."
         for a, b in zip(old, new):
             if not self.listed(a, b): raise Differs(f'parameter {a!r} became {b!r}')
         there, back = dict(zip(old, new)), dict(zip(new, old))
         if len(there) != len(back): raise Differs(f'{old} became {new}: two of one name')
-        self.scopes.append((there, back))
+        self.scopes.append((there, back, made_here, made_there))
         try: walk()
         finally: self.scopes.pop()
 
@@ -216,7 +223,8 @@ class Pairs:
         for part in ('decorator_list', 'returns'): self.walk(getattr(old, part, None), getattr(new, part, None))
         for part in ('defaults', 'kw_defaults'): self.walk(getattr(old.args, part), getattr(new.args, part))
         self.walk([x.annotation for _, x in a], [x.annotation for _, x in b])
-        self.inside([x.arg for _, x in a], [x.arg for _, x in b], lambda: self.walk(old.body, new.body))
+        self.inside([x.arg for _, x in a], [x.arg for _, x in b], lambda: self.walk(old.body, new.body),
+                    local_names(old), local_names(new))
 
     def comprehension(self, old, new):
         "The first thing that is gone through belongs outside, the rest to the comprehension."
@@ -225,6 +233,18 @@ class Pairs:
                  for node in (old, new)]
         if len(bound[0]) != len(bound[1]): raise Differs(f'{said(old)} became {said(new)}')
         self.inside(*bound, lambda: self.fields(old, new))
+
+
+def local_names(function) -> set:
+    "What a function makes inside itself, and only there."
+    found, shared, todo = set(), set(), list(function.body) if isinstance(function.body, list) else []
+    while todo:
+        n = todo.pop()
+        if isinstance(n, (ast.Global, ast.Nonlocal)): shared |= set(n.names)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store): found.add(n.id)
+        if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)): found.add(n.name)
+        elif not isinstance(n, (ast.Lambda, *COMPREHENSIONS)): todo += ast.iter_child_nodes(n)
+    return found - shared
 
 
 def parameters(args: ast.arguments) -> list:

@@ -46,7 +46,8 @@ def fingerprint(nb) -> str:
 
 
 def save(nb, path: Path):
-    "Write atomically: a reader never meets half a notebook."
+    "Write atomically: a reader never meets half a notebook. Sources stand line by line, as Jupyter writes them."
+    nb = dict(nb, cells=[dict(c, source=''.join(c['source']).splitlines(keepends=True)) for c in nb['cells']])
     tmp = path.with_suffix('.ipynb.tmp')
     tmp.write_text(json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + '\n', encoding='utf-8')
     os.replace(tmp, path)

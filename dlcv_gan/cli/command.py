@@ -10,7 +10,7 @@ import inspect, json, sys, warnings
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from .flags import complain, make_parser
+from .flags import complain, courses, make_parser
 
 # Whatever imports torch is imported where it is needed: `dlcv_gan --help` answers at once.
 
@@ -184,12 +184,14 @@ def _bench(args):
 
 # %% ../../nbs/command/command.ipynb #db3ccab2
 def _hand_in(args):
-    "Whatever course it is: its module's function of the same name, with the flags that it takes."
-    from dlcv_gan.courses.handin import Stopped
+    "Whatever course it is: the `HandIn` of its module, with what was given."
+    from dlcv_gan.courses.handin import HandIn, Stopped
     from importlib import import_module
-    course = getattr(import_module(f'dlcv_gan.courses.{args.module}'), args.subcommand)
-    given = {k: v for k, v in vars(args).items() if k in inspect.signature(course).parameters}
-    try: course(**given)
+    module = import_module(f'dlcv_gan.courses.{args.module}')
+    course = next(x for x in vars(module).values()
+                  if isinstance(x, type) and issubclass(x, HandIn) and x.course == args.subcommand)
+    given = {k: v for k, v in vars(args).items() if k not in ('subcommand', 'module')}
+    try: course(**given, say=print).hand_in()
     except Stopped as e:
         print(e, file=sys.stderr)
         return 128 + e.signal
@@ -222,8 +224,8 @@ def _study(args):
 
 # %% ../../nbs/command/command.ipynb #0d48cd12
 CALLS = {'draw': _draw, 'train': _train, 'sample': _sample, 'score': _score, 'translate': _translate,
-         'evaluator': _evaluator, 'hw4': _hand_in, 'hw3': _hand_in, 'anime': _hand_in, 'lab7': _hand_in,
-         'export': _export, 'report': _report, 'release-assignment': _release, 'systems': _systems,
+         'evaluator': _evaluator, **dict.fromkeys(courses(), _hand_in), 'export': _export,
+         'report': _report, 'release-assignment': _release, 'systems': _systems,
          'describe': _describe, 'study': _study, 'bench': _bench}
 
 

@@ -62,8 +62,9 @@ class ProgressLine(Callback):
     order, run_valid = 53, False # after the recorder, before the end of the fit
     def __init__(self,
                  rounds: int, # of the whole run
+                 name: str = '', # of the run, where several are under way: each line is written whole, with its name
                 ):
-        self.last = rounds
+        self.last, self.name_of_run = rounds, name and f'{name} '
 
     def before_fit(self):
         "Look at the clock."
@@ -71,13 +72,14 @@ class ProgressLine(Callback):
 
     def after_batch(self):
         "Write the line where it is due."
-        i, rounds, now, live = self.learn.rounds, self.last, time.time(), sys.stderr.isatty()
+        i, rounds, now = self.learn.rounds, self.last, time.time()
+        live = sys.stderr.isatty() and not self.name_of_run
         due = now - self.shown > .5 or i == rounds if live else i * 10 // rounds > (i - 1) * 10 // rounds
         if self.learn.moved or not due: return
         self.shown = now
         left, done = (now - self.start) / max(i - self.first, 1) * (rounds - i), round(20 * i / rounds)
         losses = ' '.join(f'{p} {v[-1]:.4g}' for p, v in self.recorder.train_sums.items() if v)
-        print(f'{"█" * done}{"░" * (20 - done)} round {i:,}/{rounds:,}  {losses}  {left:.0f} s left',
+        print(f'{self.name_of_run}{"█" * done}{"░" * (20 - done)} round {i:,}/{rounds:,}  {losses}  {left:.0f} s left',
               end='  \r' if live and i < rounds else '\n', file=sys.stderr, flush=True)
 
 # %% ../../nbs/library/runs/training.ipynb #2b83d8fa
@@ -161,6 +163,7 @@ def train_run(run: str | Path, # the run folder; must hold settings.json
               resume: bool = False, # go on from its checkpoint, if there is one
               pictures: Pictures | tuple | None = None, # what to learn from; None: what the settings name
               learn: GameLearner | None = None, # made from the same settings; None: make it
+              name: str = '', # written before the progress, where several runs are under way
              ) -> int | None: # the signal that came; None: none did, and the run is finished
     "Train the run that a folder's settings describe, to its last round or to a signal."
     run, settings = Path(run), RunSettings.read(run)
@@ -172,8 +175,8 @@ def train_run(run: str | Path, # the run folder; must hold settings.json
     stop, best = Stop(), None
     if settings.best_every:
         best = KeepBest(run/'best.safetensors', scorer(settings, pictures), settings.best_every, settings.rounds)
-    learn.add_cbs([stop, film, ProgressLine(settings.rounds), Checkpoint(run/'checkpoint.pth', settings.save_every),
-                   *([best] if best else [])])
+    learn.add_cbs([stop, film, ProgressLine(settings.rounds, name),
+                   Checkpoint(run/'checkpoint.pth', settings.save_every), *([best] if best else [])])
     if resume and (run/'checkpoint.pth').exists(): learn.load(run/'checkpoint.pth')
     (run/'weights.safetensors').unlink(missing_ok=True) # it would be older than what follows
     try:

@@ -14,7 +14,7 @@ from dlcv_gan.models.vae import build_vae
 
 onnxruntime = pytest.importorskip('onnxruntime', reason="pip install 'dlcv_gan[export]'")
 pytest.importorskip('onnxscript')
-from dlcv_gan.cli.export import export_game, export_run, parity, parts, round_weights, to_onnx # noqa: E402
+from dlcv_gan.cli.export import export_game, export_run, parity, parts, round_weights, to_onnx
 
 GAMES = dict(gan=(lambda: build_gan(32, 4, 8), 0), acgan=(lambda: build_acgan(32, 4, 16, 8), 1),
              attributes=(lambda: build_attribute_gan(32, 8, 16, 3), 3),

@@ -1,5 +1,5 @@
 "What every hand-in shares, and HW3 of MLDS, HW4 of ADLxMLDS, Lab 7 of DLP: formats, order, and what users get wrong."
-import json, shutil, subprocess, sys
+import json, shutil, signal, subprocess, sys, time
 
 import numpy as np
 import pytest
@@ -10,8 +10,10 @@ from dlcv_gan.courses import adlxmlds, handin, hw3, lab7
 from dlcv_gan.cli.report import report
 from dlcv_gan.courses.handin import Stopped, claim, find_run, train_parts, write_page
 from dlcv_gan.data.readers import read_conditions
+from dlcv_gan.game.checkpoint import read_checkpoint
 from dlcv_gan.runs.scoring import fit_evaluator
 from dlcv_gan.worlds.anime import write_test_tags
+from dlcv_gan.worlds.faces import write_hw4
 
 torch.set_num_threads(1)
 quiet = lambda line: None
@@ -43,6 +45,43 @@ def test_a_signal_in_a_part_is_told_with_its_number(tmp_path, monkeypatch):
     with pytest.raises(Stopped, match='part gan') as e:
         train_parts(tmp_path, dict(gan=dict(system='gan', rounds=1, bs=1)), say=quiet)
     assert e.value.signal == 15
+
+def small_parts(faces, rounds):
+    "Two GANs that differ by their seed."
+    common = dict(system='gan-mended', data=str(faces), size=32, width=4, nz=8, bs=8, rounds=rounds, save_every=2)
+    return dict(one=dict(common, seed=0), two=dict(common, seed=1))
+
+def test_parts_side_by_side_are_the_parts_one_after_another(tmp_path):
+    write_hw4(tmp_path/'faces', 32, 8, 32)
+    parts = small_parts(tmp_path/'faces', 4)
+    for out, workers in (('beside', 2), ('after', 1)):
+        runs = train_parts(tmp_path/out, parts, say=quiet, workers=workers)
+        assert list(runs) == ['one', 'two'] and all((run/'history.csv').is_file() for run in runs.values())
+    for part in parts:
+        beside, after = ((tmp_path/out/part/'weights.safetensors').read_bytes() for out in ('beside', 'after'))
+        assert beside == after
+
+def test_ctrl_c_saves_all_parts_that_are_under_way_and_leaves_no_process(tmp_path):
+    write_hw4(tmp_path/'faces', 32, 8, 32)
+    code = f"""
+from pathlib import Path
+from dlcv_gan.courses.handin import Stopped, train_parts
+if __name__ == '__main__':
+    try: train_parts(Path('out'), {small_parts(tmp_path/'faces', 1_000_000)!r}, workers=2)
+    except Stopped as e: print('stopped by', e.signal)
+"""
+    (tmp_path/'stop.py').write_text(code)
+    process = subprocess.Popen([sys.executable, '-W', 'ignore', 'stop.py'], cwd=tmp_path, stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, text=True)
+    saved = [tmp_path/'out'/part/'checkpoint.pth' for part in ('one', 'two')]
+    end = time.time() + 300
+    while not all(f.exists() for f in saved) and time.time() < end: time.sleep(.2)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=300)
+    assert 'stopped by 2' in out
+    rounds = [read_checkpoint(f)['rounds'] for f in saved]
+    time.sleep(1)
+    assert all(r > 0 for r in rounds) and [read_checkpoint(f)['rounds'] for f in saved] == rounds
 
 def test_runs_that_are_not_there_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='gan/weights.safetensors is missing'): find_run(tmp_path, 'gan')

@@ -119,8 +119,7 @@ def test_the_command_plays_the_study(repo):
 
 def test_the_hand_in_fills_its_folder(repo):
     root, *_ = repo
-    given = "out='out', scale='smoke', seed=0, on_bad='raise', weights=None, say=lambda *x: None, data=None"
-    play(root, f'python from dlcv_gan.courses.portraits import Portraits; Portraits({given}).hand_in()')
+    play(root, 'portraits out --scale smoke')
     made = {p.name for p in (root/'out').iterdir()}
     assert {'faces.png', 'metrics.json', 'index.html', 'gan'} <= made
     assert json.loads((root/'out'/'metrics.json').read_text())['sharpness'] > 0

@@ -69,8 +69,7 @@ def test_a_step_by_hand_moves_one_player_and_is_counted():
     learn = ring_learner()
     manual = ManualTraining(learn)
     quiet(learn, learn.fit_rounds, 2)
-    for player, net, other in (('discriminator', 'discriminator', 'generator'),
-                               ('generator', 'generator', 'discriminator')):
+    for player, net in (('discriminator', 'discriminator'), ('generator', 'generator')):
         before = {k: v.clone() for k, v in learn.game.state_dict().items()}
         counts, schedule = dict(learn.steps), learn.schedule
         manual.step(player)

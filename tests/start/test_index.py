@@ -13,8 +13,8 @@ ROOMS = {'Start here': 'start', 'Assignments': 'assignments', 'Hand-ins': 'handi
 def titles(folder):
     "Path below nbs/ -> title, for every notebook of a room."
     files = (p for p in sorted((NBS/folder).rglob('*.ipynb')) if '.ipynb_checkpoints' not in p.parts)
-    first = {p: json.loads(p.read_text(encoding='utf-8'))['cells'][0]['source'][0] for p in files}
-    return {p.relative_to(NBS).as_posix(): line.removeprefix('# ').strip() for p, line in first.items()}
+    first = {p: ''.join(json.loads(p.read_text(encoding='utf-8'))['cells'][0]['source']) for p in files}
+    return {p.relative_to(NBS).as_posix(): text.splitlines()[0].removeprefix('# ').strip() for p, text in first.items()}
 
 
 def table():
