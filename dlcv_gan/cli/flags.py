@@ -9,6 +9,8 @@ __all__ = ['EPILOG', 'complain', 'Parser', 'courses', 'make_parser']
 import argparse, ast, re, sys
 from pathlib import Path
 
+import dlcv_gan
+
 # %% ../../nbs/command/flags.ipynb #86e77ec2
 def complain(message, # what is wrong: an exception, or words
             ):
@@ -177,7 +179,7 @@ def _evaluator(subs):
 def courses() -> dict: # the command's name -> what its module says of it, and `module`
     "Every hand-in, by the `command` of its module in `dlcv_gan.courses`, read without importing it."
     found = {}
-    for file in sorted((Path(__file__).parents[1]/'courses').glob('*.py')):
+    for file in sorted((Path(dlcv_gan.__file__).parent/'courses').glob('*.py')):
         for node in ast.parse(file.read_text(encoding='utf-8')).body:
             if not (isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == 'command'): continue
             code = compile(ast.Expression(node.value), file.name, 'eval')

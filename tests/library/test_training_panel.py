@@ -69,12 +69,12 @@ def test_a_step_by_hand_moves_one_player_and_is_counted():
     learn = ring_learner()
     manual = ManualTraining(learn)
     quiet(learn, learn.fit_rounds, 2)
-    for player, net in (('discriminator', 'discriminator'), ('generator', 'generator')):
+    for player in ('discriminator', 'generator'):
         before = {k: v.clone() for k, v in learn.game.state_dict().items()}
         counts, schedule = dict(learn.steps), learn.schedule
         manual.step(player)
         moved = {k.split('.')[0] for k, v in learn.game.state_dict().items() if not torch.equal(v, before[k])}
-        assert moved == {net} and learn.steps == {**counts, player: counts[player] + 1} and learn.schedule is schedule
+        assert moved == {player} and learn.steps == {**counts, player: counts[player] + 1} and learn.schedule is schedule
         row = learn.rows[-1]
         assert row['player'] == player and row['images'] == learn.rounds * 16
         assert row['round'] == learn.rounds - 1 and row['round'] in manual.by_hand
