@@ -74,7 +74,8 @@ def test_a_step_by_hand_moves_one_player_and_is_counted():
         counts, schedule = dict(learn.steps), learn.schedule
         manual.step(player)
         moved = {k.split('.')[0] for k, v in learn.game.state_dict().items() if not torch.equal(v, before[k])}
-        assert moved == {player} and learn.steps == {**counts, player: counts[player] + 1} and learn.schedule is schedule
+        assert moved == {player} and learn.steps == {**counts, player: counts[player] + 1}
+        assert learn.schedule is schedule
         row = learn.rows[-1]
         assert row['player'] == player and row['images'] == learn.rounds * 16
         assert row['round'] == learn.rounds - 1 and row['round'] in manual.by_hand
