@@ -72,6 +72,8 @@ def executed(site, name: str):
         page.on('pageerror', lambda e: wrong.append(str(e)))
         page.on('request', lambda r: wrong.append(r.url)
                 if not r.url.startswith((url, url.replace('http', 'ws', 1), 'data:', 'blob:')) else None)
+        # on a busy machine JupyterLab may ask something, such as for a kernel: whenever it does, the usual answer
+        page.add_locator_handler(page.locator('.jp-Dialog').first, lambda dialog: answer(dialog))
         page.goto(f'{url}lab/tree/{name}.ipynb?reset&token={token}')
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
         wait(page, lambda: run_all(page), 'the notebook does not start')
@@ -81,9 +83,14 @@ def executed(site, name: str):
     assert not wrong, wrong
 
 
+def answer(dialog):
+    "Press the dialog's default button, and say in the log what was asked."
+    print('JupyterLab asked:', ' '.join(dialog.inner_text().split()))
+    dialog.locator('.jp-mod-accept').last.click()
+
+
 def run_all(page) -> bool:
     "Choose Run > Run All Cells; a page that is not yet ready for it lets the command pass."
-    for button in page.locator('.jp-Dialog .jp-mod-accept').all(): button.click() # a kernel that was slow: any will do
     page.get_by_role('menuitem', name='Run', exact=True).click()
     page.get_by_role('menuitem', name='Run All Cells', exact=True).click()
     page.wait_for_timeout(2000)
