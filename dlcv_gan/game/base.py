@@ -11,6 +11,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from ..parallel import share
+from ..rng import random_fork
+
 # %% ../../nbs/library/game/base.ipynb #64510579
 class Game(nn.Module):
     "A generative model as a game: subclass it once, give it `players`, `loss` and `sample`."
@@ -47,7 +50,7 @@ class Game(nn.Module):
                n: int, # how many codes
               ) -> Tensor: # (n, nz), standard normal
         "Latent codes to draw from."
-        return torch.randn(n, self.nz, device=self.device)
+        return share(torch.randn, n, self.nz, device=self.device)
 
     def note(self,
              **values: Tensor, # diagnostics by name: scalars, not part of any loss
@@ -67,9 +70,7 @@ def evaluation_mode(game: Game, # what is to draw, encode or translate
                    ):
     "Evaluation mode and no gradients within this context, and with a seed random numbers of its own."
     modes = [(m, m.training) for m in game.modules()]
-    devices = [game.device] if game.device.type == 'cuda' else []
-    with torch.random.fork_rng(devices, enabled=seed is not None), torch.no_grad():
-        if seed is not None: torch.manual_seed(seed)
+    with random_fork(seed, game.device), torch.no_grad():
         try: yield game.eval()
         finally:
             for m, mode in modes: m.training = mode
