@@ -6,15 +6,27 @@
 __all__ = ['Game', 'evaluation_mode', 'draw']
 
 # %% ../../nbs/library/game/base.ipynb #ab6d0f86
+import copy
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ..parallel import share
 from ..rng import random_fork
 
 # %% ../../nbs/library/game/base.ipynb #64510579
+def _rebuild(kind, attributes, parametrizations, state):
+    "A game from what `Game.__reduce__` gave."
+    game = kind.__new__(kind)
+    game.__dict__.update(attributes)
+    for path, name, functions in parametrizations:
+        for f in functions: parametrize.register_parametrization(game.get_submodule(path), name, f, unsafe=True)
+    game.load_state_dict(state)
+    return game
+
+
 class Game(nn.Module):
     "A generative model as a game: subclass it once, give it `players`, `loss` and `sample`."
     nz = None # length of the latent code, for games that draw from noise
@@ -62,6 +74,25 @@ class Game(nn.Module):
     def device(self) -> torch.device: # where the networks live
         "The device of the game's parameters."
         return next(self.parameters()).device
+
+    def __deepcopy__(self, memo):
+        new = type(self).__new__(type(self))
+        memo[id(self)] = new
+        new.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return new
+
+    def __reduce__(self):
+        # torch refuses to pickle layers with spectral norm; so it is taken off a copy and put on again when that is read
+        plain, found = copy.deepcopy(self), []
+        for path, m in list(plain.named_modules()):
+            if not parametrize.is_parametrized(m): continue
+            # not `remove_parametrizations`: the copy's class is the original's, and would change with it
+            kind, kept = parametrize.type_before_parametrizations(m), m._modules.pop('parametrizations')
+            m.__class__ = kind
+            for name, functions in kept.items():
+                found.append((path, name, list(functions)))
+                m.register_parameter(name, functions.original)
+        return _rebuild, (type(self), plain.__dict__, found, self.state_dict())
 
 # %% ../../nbs/library/game/base.ipynb #e58828f0
 @contextmanager

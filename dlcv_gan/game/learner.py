@@ -24,14 +24,14 @@ from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner, Recorder
 from fastai.optimizer import OptimWrapper
-from fastai.torch_core import defaults
+from fastai.torch_core import defaults, to_device
 from fastcore.foundation import L
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.parametrizations import _SpectralNorm
 
 from ..files import write_atomic
-from .base import Game, draw
+from .base import Game, draw, evaluation_mode
 from .callbacks import EMA, StopAt
 from .checkpoint import PackedRows, random_states, read_checkpoint, restore_random_states
 from .contract import REFUSED_METHODS, LiveOptimWrapper, adapt
@@ -177,7 +177,7 @@ class GameLearner(Learner):
     # ---- one turn
 
     def _do_one_batch(self):
-        batch, self.game.notes = (*self.xb, *self.yb), {}
+        batch, self.game.notes, self.pred = (*self.xb, *self.yb), {}, None
         if not self.training:
             with self._autocast(): self.terms = {p: self.game.loss(p, *batch) for p in self.game.players()}
             self.loss = sum(v for terms in self.terms.values() for v in terms.values())
@@ -363,6 +363,28 @@ class GameLearner(Learner):
                 if x.dim() == 3: ax.imshow((x.permute(1, 2, 0) * .5 + .5).clamp(0, 1).squeeze(-1), cmap='gray')
                 else: ax.plot(*x[:2], 'o') # a point of the plane
                 ax.axis('off')
+
+    def summary(self) -> str: # a table
+        "Every layer of every player: what comes out of it on one batch, and its parameters."
+        shapes, hooks, batch = {}, [], self.dls.train.one_batch()
+        lines = [f'{type(self.game).__name__}, batches of {" and ".join(str(tuple(t.shape)) for t in batch)}']
+        layers = {player: [(name, m) for net in nets for name, m in net.named_modules() if not list(m.children())]
+                  for player, nets in self.game.players().items()}
+        for _, m in [layer for ls in layers.values() for layer in ls]:
+            # a hook that returned something would change what comes out
+            hooks.append(m.register_forward_hook(lambda m, i, o: shapes.update({m: getattr(o, 'shape', ())})))
+        try:
+            with evaluation_mode(self.game, seed=0):
+                for player in layers: self.game.loss(player, *to_device(batch, self.game.device))
+        finally:
+            for hook in hooks: hook.remove()
+        for player, found in layers.items():
+            lines += ['', f'{player}: {sum(p.numel() for p in self.own_parameters(player)):,} parameters']
+            lines += [f'  {name:32}{type(m).__name__:22}{str(tuple(shapes.get(m, ()))):24}'
+                      f'{sum(p.numel() for p in m.parameters()):>12,}' for name, m in found]
+        total = sum(p.numel() for p in self.game.parameters())
+        lines += ['', f'{total:,} parameters; {type(self.opt).__name__}, {self.schedule.summary}']
+        return '\n'.join(lines)
 
     # ---- fits
 

@@ -43,8 +43,6 @@ class Turns:
             for k in range(learn.moved, len(movers)):
                 learn.player = movers[k]
                 yield batch
-                # a callback cancelled it: its turn has passed all the same
-                if (learn.rounds, learn.moved) == (i, k): learn.count_turn()
 
 # %% ../../nbs/library/game/recorder.ipynb #e8e8fee3
 class Diverged(ArithmeticError):
@@ -98,6 +96,10 @@ class GameRecorder(Recorder):
         "Forget the last validation's losses."
         self.valid_sums.clear()
         self.reals = []
+
+    def after_cancel_batch(self):
+        "A turn that a callback cancels has passed all the same."
+        if self.learn.training: self.learn.count_turn()
 
     def after_batch(self):
         "Note the turn's terms; fetch them now and then."
