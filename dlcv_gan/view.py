@@ -161,8 +161,8 @@ def interpolate(game, # a game or learner with `sample(n, y=None, z=None)`
                ) -> Tensor: # (n * steps, c, h, w) in [-1,1]: row i walks from z0[i] to z1[i]
     "Pictures along the way between latents, ready for `show_grid(..., nrow=steps)`."
     if steps < 2: raise ValueError(f'{steps} steps have no start and end: take at least 2')
-    walk = slerp if spherical else lerp
-    z = torch.stack([walk(z0, z1, t) for t in torch.linspace(0, 1, steps).tolist()], 1).flatten(0, 1)
+    walk, device = slerp if spherical else lerp, getattr(game, 'device', z0.device)
+    z = torch.stack([walk(z0.to(device), z1.to(device), t) for t in torch.linspace(0, 1, steps).tolist()], 1).flatten(0, 1)
     y = None if y is None else y.repeat_interleave(steps, 0)
     return game.sample(len(z), y=y, z=z)
 
