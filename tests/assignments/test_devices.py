@@ -29,7 +29,8 @@ GAMES = dict(gan=lambda: (build_gan(32, 2, 4), 0), dcgan=lambda: (build_dcgan(32
 @pytest.fixture(autouse=True)
 def nothing_to_switch_off_on_meta(monkeypatch):
     known = torch.autocast # which refuses this one device
-    monkeypatch.setattr(torch, 'autocast', lambda kind, *a, **k: nullcontext() if kind == 'meta' else known(kind, *a, **k))
+    def instead(kind, *args, **kwargs): return nullcontext() if kind == "meta" else known(kind, *args, **kwargs)
+    monkeypatch.setattr(torch, 'autocast', instead)
 
 
 def played(name):
