@@ -161,9 +161,9 @@ def test_the_net_computes_on_its_device_and_says_it_on_the_cpu():
 
 
 def test_random_numbers_outside_stay_as_they_are():
-    before = torch.get_rng_state()
+    x, before = torch.rand(8, 3, 8, 8), torch.get_rng_state()
     FeatureNet.random(3)
-    FeatureNet.fit(torch.rand(8, 3, 8, 8), torch.eye(2)[torch.arange(8) % 2], epochs=1, bs=4, width=2, nf=4)
+    FeatureNet.fit(x, torch.eye(2)[torch.arange(8) % 2], epochs=1, bs=4, width=2, nf=4)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -173,7 +173,7 @@ def test_labels_that_are_no_zeros_and_ones_teach_nothing(wrong):
 
 
 def test_nan_is_neither_found_nor_missed_nor_double():
-    with pytest.raises(ValueError, match='NaN'): asked_and_found([[1], [0]], torch.tensor([[float('nan')], [.1]]), ['a'])
+    with pytest.raises(ValueError, match='NaN'): asked_and_found([[1], [0]], torch.tensor([[math.nan], [.1]]), ['a'])
     x = torch.rand(4, 3, 8, 8)
     x[1, 0, 0, 0] = float('nan')
     assert math.isnan(duplicates(x)) and math.isnan(diversity(x)) and math.isnan(mse(x, x).value)
