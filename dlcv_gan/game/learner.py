@@ -39,7 +39,7 @@ from .graphs import CapturedTurn, baked, capturable, graphs_wanted, side_stream
 from .precision import LossScale, dtype_of
 from .recorder import GameProgress, GameRecorder
 from .schedules import EveryRound, Schedule
-from ..parallel import average, gather, join, main_process, rank, ranks
+from ..parallel import average, gather, join, main_process, rank, ranks, spread
 
 # %% ../../nbs/library/game/learner.ipynb #1eef8eb7
 class hold:
@@ -128,9 +128,13 @@ class GameLearner(Learner):
         if device.type == 'cpu': keep_memory()
         self.together = ranks() # processes that share each round
         if self.together > 1:
+            if not hasattr(dls.train, 'share'):
+                raise ValueError(f'{type(dls.train).__name__} cannot deal its batches to {ranks()} processes: give a '
+                                 'loader of `dlcv_gan.data.loaders`, such as Batches')
             if device.type == 'cuda': game = nn.SyncBatchNorm.convert_sync_batchnorm(game)
             dls.train.share(rank(), ranks())
         game.to(device)
+        spread([*game.parameters(), *game.buffers()]) # all ranks start from the weights of the first
         for p in game.parameters():
             if p.dim() == 4: p.data = p.data.to(memory_format=torch.channels_last)
         self.game, self.schedule = game, schedule or EveryRound(tuple(players))

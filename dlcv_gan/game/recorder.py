@@ -18,7 +18,7 @@ from fastai.optimizer import OptimWrapper
 from fastcore.foundation import L
 from torch import Tensor
 
-from ..parallel import average, ranks
+from ..parallel import average, same_noise
 
 # %% ../../nbs/library/game/recorder.ipynb #97609221
 class Turns:
@@ -68,6 +68,7 @@ class GameRecorder(Recorder):
         self.every = 1 if self.game.device.type == 'cpu' else 50
         self.pending, self.train_sums, self.valid_sums = [], defaultdict(list), defaultdict(list)
         self.smooth, self.reals, self.record = {}, [], {}
+        same_noise(self.game.device)
         self.clock = time.perf_counter() - self.learn.seconds
         # torch's own groups, where there are some: reading them costs nothing
         self.groups = self.learn.opt.opt.param_groups if isinstance(self.learn.opt, OptimWrapper) else None

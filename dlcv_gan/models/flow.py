@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from ..game.base import Game
 from ..game.schedules import EveryRound
 from ..nets import on_device
+from ..parallel import average, share
 from ..systems import System
 
 # %% ../../nbs/assignments/08_flow.ipynb #141ddd82
@@ -36,7 +37,10 @@ class ActNorm(nn.Module):
     def _start(self, x):
         self.ready = True
         if self.started: return
-        var, mean = torch.var_mean(x, (0, 2, 3), correction=0, keepdim=True)
+        mean = x.mean((0, 2, 3), keepdim=True)
+        average([mean]) # of all ranks' pictures, where several processes share a batch
+        var = (x - mean).square().mean((0, 2, 3), keepdim=True)
+        average([var])
         self.shift.copy_(-mean)
         self.log_scale.copy_(-.5 * (var + 1e-6).log())
         self.started.fill_(True)
@@ -267,8 +271,9 @@ class Flow(Game):
         "Negative log-likelihood, dequantized by noise ([Theis et al. 2016](https://arxiv.org/abs/1511.01844))."
         x, y = on_device(self, x, y)
         if y is not None and self.training:
-            y = torch.where(torch.rand(len(y), 1, device=y.device) < self.unconditional, math.nan, y.float())
-        _, likelihood = self.encode(x + (torch.rand_like(x) - .5) / 127.5, y)
+            y = torch.where(share(torch.rand, len(y), 1, device=y.device) < self.unconditional, math.nan, y.float())
+        noise = share(torch.rand, *x.shape, device=x.device, dtype=x.dtype) - .5 # within a grey level
+        _, likelihood = self.encode(x + noise / 127.5, y)
         return {'nll': self.bits(likelihood).mean()}
 
     def latent(self, n: int, # how many codes

@@ -17,6 +17,7 @@ from ..systems import System
 from ..losses import Objective, clip_weights, non_saturating
 from ..nets import (DCGANDiscriminator, DCGANGenerator, R1Discriminator, R1Generator, mixes_samples, on_device,
                            score_both)
+from ..parallel import share
 
 # %% ../../nbs/assignments/02_gan.ipynb #509f1370
 class GAN(Game):
@@ -45,7 +46,7 @@ class GAN(Game):
     def latent(self, n: int, # how many codes
               ) -> Tensor: # (n, nz)
         "Codes from the game's noise."
-        return self.noise(n, self.nz, device=self.device)
+        return share(self.noise, n, self.nz, device=self.device)
 
     def loss(self, player: str, # 'discriminator' or 'generator'
              x: Tensor, # real pictures (n, c, h, w) in [-1,1]; the generator only counts them

@@ -14,6 +14,7 @@ from ..game.schedules import EveryRound
 from ..systems import System
 from ..losses import kl, reconstruction
 from ..nets import Decoder, Encoder, on_device
+from ..parallel import share
 
 # %% ../../nbs/assignments/01_vae.ipynb #c4cac0e3
 class VAE(Game):
@@ -58,7 +59,8 @@ class VAE(Game):
         "The negative evidence lower bound in its two terms."
         x, = on_device(self, x)
         mean, logvar = self.encode(x)
-        z = mean + torch.randn_like(mean) * (logvar / 2).exp()
+        noise = share(torch.randn, *mean.shape, device=mean.device, dtype=mean.dtype)
+        z = mean + noise * (logvar / 2).exp()
         return {'reconstruction': reconstruction(x, self.decode(z)), 'kl': self.kl_weight * kl(mean, logvar)}
 
     def sample(self,

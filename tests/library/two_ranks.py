@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from fastai.data.core import DataLoaders
 from fastai.optimizer import OptimWrapper
+from torch import nn
 from toys import pictures
 
 from dlcv_gan.data.loaders import Batches
@@ -13,8 +14,7 @@ from dlcv_gan.game.learner import GameLearner
 from dlcv_gan.game.schedules import DG, Adaptive
 from dlcv_gan.losses import gradient_penalty, wasserstein
 from dlcv_gan.models.acgan import build_attribute_gan
-from dlcv_gan.models.cyclegan import build_cyclegan
-from dlcv_gan.models.flow import build_flow
+from dlcv_gan.models.flow import build_cnf
 from dlcv_gan.models.gan import build_gan
 from dlcv_gan.models.vae import build_vae
 from dlcv_gan.parallel import join, main_process, rank, ranks, wait
@@ -26,7 +26,7 @@ GAMES = { # name -> (game, schedule, has labels)
     'ACGAN': (lambda: build_attribute_gan(32, 2, 4, labels=2), DG(1, 2), True),
     'adaptive GAN': (lambda: build_gan(32, 2, 4), Adaptive(), False),
     'VAE': (lambda: build_vae(32, 2, 4), None, False),
-    'flow': (lambda: build_flow(32, levels=2, steps=1, width=4), None, True)}
+    'flow': (lambda: build_cnf(32, 4, levels=2, steps=1), None, True)}
 
 
 def sgd(params, lr): # a step that is proportional to its gradient: Adam would make rounding errors as large as a step
@@ -35,16 +35,24 @@ def sgd(params, lr): # a step that is proportional to its gradient: Adam would m
     return opt
 
 
+def without_norms(module):
+    "The same net without BatchNorm, whose statistics would be those of each rank's own share."
+    for name, m in module.named_children():
+        if isinstance(m, nn.modules.batchnorm._BatchNorm): setattr(module, name, nn.Identity())
+        else: without_norms(m)
+    return module
+
+
 def learner(name, bs, **kwargs):
     build, schedule, labels = GAMES[name]
-    torch.manual_seed(0)
-    game = build()
+    torch.manual_seed(rank()) # a user who seeds nothing: all ranks take the weights and the noise of the first
+    game = without_norms(build())
     y = torch.eye(2).repeat(12, 1) if labels and name == 'ACGAN' else None
     if name == 'flow': y = torch.eye(24)[:24]
     dls = DataLoaders(Batches(pictures(24), y, bs=bs, flip=True),
                       Batches(pictures(8, seed=1), None if y is None else y[:8], bs=8, shuffle=False), device='cpu')
     learn = GameLearner(dls, game, schedule, **{'lr': 1e-3, 'opt_func': sgd, 'precision': 'fp32', **kwargs})
-    torch.manual_seed(1)
+    torch.manual_seed(1 + rank())
     return learn
 
 
