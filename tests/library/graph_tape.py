@@ -59,6 +59,28 @@ class Tape(TorchDispatchMode):
                     if old.data_ptr() != new.data_ptr(): old.copy_(new)
 
 
+class Listing(TorchDispatchMode):
+    """Lists operations, and what a turn on a device must not do: ask the host, or work with a tensor of the CPU. It runs
+    them as they are; for a device without values, where there is nothing to undo and nothing to replay."""
+    failed = False
+    def __init__(self):
+        super().__init__()
+        self.operations, self.faults = [], []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        given = tensors_in(args, kwargs)
+        if asks_the_host(operation, given): self.faults.append(f'{operation} asks the host')
+        out = operation(*args, **kwargs)
+        on_cpu = [tuple(t.shape) for t in (*given, *tensors_in(out)) if t.device.type == 'cpu']
+        if on_cpu: self.faults.append(f'{operation} has tensors of shapes {on_cpu} on the CPU')
+        self.operations.append(str(operation))
+        return out
+
+    def undo(self): pass
+    def replay(self): pass
+
+
 @dataclass(repr=False)
 class Emulation:
     "What was asked of the emulated `torch.cuda`."
@@ -68,6 +90,7 @@ class Emulation:
     waits: list = field(default_factory=list) # (who, for whom)
     devices: list = field(default_factory=lambda: [None]) # the stack of current devices; None: the process's own
     current: list = field(default_factory=list) # the stack of current streams
+    turns: list = field(default_factory=list) # what `listing` saw of turns that were played on a side stream
     capturing: bool = False
 
     @property
@@ -76,8 +99,9 @@ class Emulation:
 
 
 @contextlib.contextmanager
-def emulated():
-    "`torch.cuda`'s graphs, streams and devices on the CPU; `GameLearner(..., graphs=True)` then captures its turns."
+def emulated(tape=Tape, listing=contextlib.nullcontext):
+    """`torch.cuda`'s graphs, streams and devices without a GPU; `GameLearner(..., graphs=True)` then captures its turns.
+    A capture is written down by a `tape`; a turn that warms up for it, on a side stream, by a `listing`."""
     seen = Emulation()
 
     class Stream:
@@ -103,7 +127,7 @@ def emulated():
         def __enter__(self):
             seen.captures.append(dict(graph=self.graph, device=seen.devices[-1], around=seen.current[-1], **self.given))
             seen.current.append(self.given['stream'] or Stream())
-            self.tape, self.random = Tape(), torch.get_rng_state()
+            self.tape, self.random = tape(), torch.get_rng_state()
             self.graph.tape, seen.capturing = self.tape, True
             self.tape.__enter__()
         def __exit__(self, *error):
@@ -126,8 +150,10 @@ def emulated():
         if s is None: yield; return
         seen.streams.append(s)
         seen.current.append(s)
-        try: yield
+        try:
+            with listing() as turn: yield
         finally: seen.current.pop()
+        seen.turns.append(turn)
 
     seen.current.append(Stream())
     stand_ins = dict(CUDAGraph=Graph, graph=Capture, Stream=Stream, stream=stream, device=Device,

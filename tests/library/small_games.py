@@ -44,7 +44,7 @@ GAMES = {
     'wgan-gp': Small(lambda: build_wgan_gp(16, 2, 4), DG(2, 1)),
     'dragan': Small(lambda: build_gan(16, 2, 4, penalty=dragan(), spectral=False)),
     'r1': Small(lambda: build_gan(16, 2, 4, penalty=r1())),
-    'acgan': Small(lambda: build_acgan(16, 2, 4, embedded=2), labels=1),
+    'acgan': Small(lambda: build_acgan(16, 2, 4, embedded=4), labels=1),
     'acgan, mended': Small(lambda: build_attribute_gan(16, 2, 4, labels=3, embedded=2), labels=3),
     'vae': Small(lambda: build_vae(16, 2, 4), EveryRound(('vae',))),
     'flow': Small(lambda: build_cnf(8, 4, conditions=3, levels=2, steps=1), EveryRound(('flow',)), labels=3, size=8),
