@@ -1,5 +1,5 @@
-"""An accelerator that every machine has, for tests: its tensors say that they are elsewhere and compute on the CPU. What
-mixes them with the CPU's tensors, or hands them to NumPy, fails as it does on a GPU."""
+"""An accelerator that every machine has, for tests: its tensors say that they are elsewhere and compute on the CPU.
+What mixes them with the CPU's tensors, or hands them to NumPy, fails as it does on a GPU."""
 import contextlib
 
 import torch

@@ -60,8 +60,8 @@ class Tape(TorchDispatchMode):
 
 
 class Listing(TorchDispatchMode):
-    """Lists operations, and what a turn on a device must not do: ask the host, or work with a tensor of the CPU. It runs
-    them as they are; for a device without values, where there is nothing to undo and nothing to replay."""
+    """Lists operations, and what a turn on a device must not do: ask the host, or work with a tensor of the CPU. It
+    runs them as they are; for a device without values, where there is nothing to undo and nothing to replay."""
     failed = False
     def __init__(self):
         super().__init__()
@@ -100,8 +100,8 @@ class Emulation:
 
 @contextlib.contextmanager
 def emulated(tape=Tape, listing=contextlib.nullcontext):
-    """`torch.cuda`'s graphs, streams and devices without a GPU; `GameLearner(..., graphs=True)` then captures its turns.
-    A capture is written down by a `tape`; a turn that warms up for it, on a side stream, by a `listing`."""
+    """`torch.cuda`'s graphs, streams and devices without a GPU: `GameLearner(..., graphs=True)` captures its turns. A
+    capture is written down by a `tape`; a turn that warms up for it, on a side stream, by a `listing`."""
     seen = Emulation()
 
     class Stream:

@@ -154,15 +154,15 @@ def test_everything_happens_on_the_game_s_device(seen):
     for what in (*seen.captures, *seen.replays): assert what['device'] == torch.device('cpu')
 
 
-def test_no_host_waits_and_nothing_is_left_behind_by_a_turn():
+def test_no_node_of_a_gradient_outlives_its_turn():
     "A gradient's node that outlives its turn belongs to another stream than the one that is captured later."
     left = []
     def nodes(game): return [p.expand_as(p).grad_fn.next_functions[0][0] for p in game.parameters()]
     class Marked(Duel):
         def loss(self, player, *batch):
             terms = super().loss(player, *batch)
-            for p, n in zip(self.parameters(), nodes(self) if all(p.requires_grad for p in self.parameters()) else ()):
-                n.metadata['turn'] = player
+            free = all(p.requires_grad for p in self.parameters()) # who waits has no such nodes
+            for n in nodes(self) if free else nodes(getattr(self, player)): n.metadata['turn'] = player
             return terms
     class Look(Callback):
         order = 100

@@ -1,5 +1,5 @@
-"""What users do on a GPU, done on `accelerator`, which every machine has: pictures come from the CPU, nets live elsewhere,
-results are shown, stored and resumed."""
+"""What users do on a GPU, done on `accelerator`, which every machine has: pictures come from the CPU, nets live
+elsewhere, results are shown, stored and resumed."""
 import copy
 
 import matplotlib
@@ -21,8 +21,8 @@ from dlcv_gan.game.callbacks import EMA
 from dlcv_gan.game.learner import GameLearner
 from dlcv_gan.game.schedules import Adaptive
 from dlcv_gan.live import Film, LiveView, explore, latent_directions
-from dlcv_gan.metrics import (FeatureNet, asked_and_found, diversity, duplicates, frechet_distance, kernel_distance, mse,
-                              sharpness, with_interval)
+from dlcv_gan.metrics import (FeatureNet, asked_and_found, diversity, duplicates, frechet_distance, kernel_distance,
+                              mse, sharpness, with_interval)
 from dlcv_gan.runs.training import KeepBest
 from dlcv_gan.scores import Evaluator, draws_accuracy, top_k_accuracy
 from dlcv_gan.view import interpolate, reconstructions, save_picture, show_grid, to_grid, tsne
@@ -135,7 +135,8 @@ def test_a_run_with_a_film_goes_on_from_its_checkpoint(tmp_path):
     second = play(learner().load(tmp_path/'half.pth'), 3)
     assert len(second.history) == len(whole.history) and all(p.device == DEVICE for p in second.game.parameters())
     columns = [c for c in whole.history if '.' in c]
-    np.testing.assert_allclose(second.history[columns].to_numpy(float), whole.history[columns].to_numpy(float), rtol=1e-4)
+    np.testing.assert_allclose(second.history[columns].to_numpy(float), whole.history[columns].to_numpy(float),
+                               rtol=1e-4)
     assert all(v.device == DEVICE for s in second.opt.opt.state.values() for k, v in s.items() if k != 'step')
 
 

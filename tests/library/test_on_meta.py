@@ -1,5 +1,5 @@
-"""Meta is a device without values: whoever asks it for a number, or mixes it with the CPU, is found out. So every system
-of the reports shows here, at its printed size, that it can be captured; and every game that it takes what users have."""
+"""Meta is a device without values: whoever asks it for a number, or mixes it with the CPU, is found out. So every
+system of the reports shows here, at its printed size, that its turns can be captured."""
 import contextlib, re
 from collections import Counter
 
@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 import torch.utils._foreach_utils
-from duel import play
+from duel import Duel, play
 from fastai.data.core import DataLoaders
 from graph_tape import Listing, emulated
 
 from dlcv_gan.data.loaders import Batches, Unpaired
 from dlcv_gan.game.learner import GameLearner
 from dlcv_gan.game.recorder import GameRecorder
+from dlcv_gan.game.schedules import DG, Adaptive, WarmUp
 from dlcv_gan.systems import find_system, systems
 
 META = torch.device('meta')
@@ -74,3 +75,31 @@ def test_every_turn_of_a_printed_system_is_a_static_graph(name):
     def work(turn): return Counter(o for o in turn.operations if not BOOKKEEPING.match(o))
     eager, kinds = [work(t) for t in seen.turns], [work(c['graph'].tape) for c in seen.captures]
     for captured in kinds: assert captured in eager, f'{name}: {min((captured - e for e in eager), key=len)}'
+
+
+class Asks(Duel):
+    "A game as a user writes it."
+    def loss(self, player, x, y=None):
+        terms = super().loss(player, x)
+        return {k: v if self.steady else v * v.item() for k, v in terms.items()}
+
+
+@pytest.mark.parametrize('schedule', [DG(1, 3), WarmUp(2, DG(1, 1)), Adaptive(), WarmUp(2, Adaptive())], ids=str)
+def test_no_schedule_asks_the_host(schedule):
+    with emulated(Listing, Listing) as seen, META: play(small_duel(schedule, Duel()), 10)
+    assert seen.replays and not [f for t in (*seen.turns, *(c['graph'].tape for c in seen.captures)) for f in t.faults]
+
+
+def small_duel(schedule, game):
+    points = Batches(np.zeros((8, 2), np.float32), bs=4, device=META, resident=True)
+    return GameLearner(DataLoaders(points, device=META), game, schedule, graphs=True, precision='fp32')
+
+
+def test_the_listing_bites():
+    game = Asks().to(META)
+    game.steady = False
+    with emulated(Listing, Listing), pytest.raises(RuntimeError, match='meta'): play(small_duel(None, game), 1)
+    with Listing() as listing: torch.ones(2, device=META) + torch.tensor(1.)
+    assert any('on the CPU' in f for f in listing.faults)
+    with Listing() as listing: torch.ones(2)[torch.tensor([True, False])].sum().item()
+    assert sum('asks the host' in f for f in listing.faults) >= 2
