@@ -129,9 +129,10 @@ def _pictures_in(folder, recursive=False):
         if f.name.lower() not in _TABLES: found[not regular or f.suffix.lower() not in endings].append(f)
     return tuple(sorted(files, key=_natural) for files in found)
 
-def _need(path, what, mend):
+def _need(path, what, mend, folder=False):
     "A file or folder that must be there."
     if not Path(path).exists(): raise FileNotFoundError(f'{path}: {what} is missing. {mend}')
+    if folder and not Path(path).is_dir(): raise NotADirectoryError(f'{path}: is a file. Unpack it. {mend}')
     return Path(path)
 
 def _first_with_pictures(folders, where, rejects):
@@ -189,7 +190,7 @@ def read_folder(root, # a folder of pictures
                 recursive: bool = False, # look into subfolders too?
                ) -> Listing: # without labels; FileNotFoundError when there is no picture
     "Read a plain folder of pictures."
-    root, rejects = _need(root, 'the folder', 'Give the folder that holds the pictures.'), Rejects(on_bad)
+    root, rejects = _need(root, 'the folder', 'Give the folder that holds the pictures.', True), Rejects(on_bad)
     folder = root/split if (root/split).is_dir() else root
     if folder == root and not recursive and not _pictures_in(root)[0] and (elsewhere := _elsewhere(root, split)):
         raise FileNotFoundError(elsewhere)
@@ -437,7 +438,7 @@ def read_anime(root, # a folder with tags_clean.csv (or tags.csv, or a one-hot l
                on_bad: str = 'raise', # 'raise': stop at the first bad row; 'skip': name it in `.skipped` and go on
               ) -> Listing: # labels (n, 23): 12 colours of hair, then 11 of eyes, one of each set
     "Read anime faces with tags of hair and eyes; rows without exactly one of each are counted in `.dropped`."
-    root, rejects = _need(root, 'the folder', 'Give the folder that holds the faces.'), Rejects(on_bad)
+    root, rejects = _need(root, 'the folder', 'Give the folder that holds the faces.', True), Rejects(on_bad)
     check_split(split, ('train', 'test', 'all'), root)
     table = next((root/f for f in _TAG_FILES if (root/f).is_file()), None)
     if table is None:
@@ -531,7 +532,7 @@ def read_iclevr(root, # a folder with objects.json, train.json and iclevr/ or im
                 on_bad: str = 'raise', # 'raise': stop at the first bad entry; 'skip': name it in `.skipped` and go on
                ) -> Listing: # labels (n, 24) in the order of objects.json; errors name file and entry
     "Read i-CLEVR: one to three objects a picture, all of them in the label; a scene's pictures stay on one side."
-    root, rejects = _need(root, 'the folder', 'Give the folder that holds the scenes.'), Rejects(on_bad)
+    root, rejects = _need(root, 'the folder', 'Give the folder that holds the scenes.', True), Rejects(on_bad)
     check_split(split, ('train', 'test', 'all'), root)
     folder = _iclevr_tables(root)
     if folder is None:
@@ -600,7 +601,7 @@ def find_reader(root, # a folder in any of the layouts above
                 split: str = 'train', # the part that is wanted
                ) -> Callable: # one of the readers; FileNotFoundError says what was looked for
     "Recognise a folder's layout: CelebA, the course's CSV, anime faces, i-CLEVR, or plain pictures."
-    root = _need(root, 'the data folder', 'Give the folder that you unpacked.')
+    root = _need(root, 'the data folder', 'Give the folder that you unpacked.', True)
     domain = re.fullmatch('(train|test|truth)[AB]', split)
     if domain and not _pictures_in(root/split)[0]:
         missing = 'no pictures lie there' if (root/split).is_dir() else 'there is no such folder'
