@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -327,8 +328,9 @@ def from_torchvision(dataset, # a torchvision data set without transforms
     if files := _torchvision_files(dataset):
         listing = Listing(files, labels, attributes, root=Path(dataset.root))
         return cache_pictures(listing, size, crop, cache, on_bad, progress)
+    one_at_a_time = Lock() # a data set may draw from a global random state, or move one file's position
     def load(i):
-        picture = dataset[i][0]
+        with one_at_a_time: picture = dataset[i][0]
         if not isinstance(picture, Image.Image): raise ValueError(f'gives {type(picture).__name__}, not a PIL picture')
         return _fit(_rgb(picture), size, crop)
     names = [f'{type(dataset).__name__} {i}' for i in range(len(dataset))]
