@@ -141,17 +141,17 @@ def _first_with_pictures(folders, where, rejects):
         files, passed = _pictures_in(f)
         if files: rejects.passed = passed; return files
         rejects.passed += passed
-    there = Counter(f.suffix.lower() for f in rejects.passed).most_common(4)
-    there = f" there are only files ending in {', '.join(e or 'nothing' for e, _ in there)};" if there else ''
+    endings = ', '.join(e or 'nothing' for e, _ in Counter(f.suffix for f in rejects.passed).most_common(4))
     raise FileNotFoundError(f"{where}: no pictures found in {', '.join(dict.fromkeys(str(f) for f in folders))}"
-                            f'{there and ":"}{there} Pillow reads PNG, JPEG, WebP and others. Unpack the pictures there.')
-
+                            f"{f', only files that end in {endings}' if endings else ''}. Unpack the pictures there, "
+                            'as PNG, JPEG, WebP or whatever Pillow reads.')
 
 # %% ../../nbs/library/data/readers.ipynb #682dbe96
 def in_test_split(name: str, # a file's name
                  ) -> bool:  # True for about one name in ten
     "Whether a picture is in the test set of a layout without a split: a hash of its name alone decides."
-    return int(hashlib.md5(_same(name).encode(errors='backslashreplace'), usedforsecurity=False).hexdigest()[:8], 16) >= .9 * 2**32
+    name = _same(name).encode(errors='backslashreplace') # bytes that are no Unicode, as in names in Big5
+    return int(hashlib.md5(name, usedforsecurity=False).hexdigest()[:8], 16) >= .9 * 2**32
 
 def check_split(split: str, # the part that is wanted
                 known, # the parts there are
@@ -224,9 +224,10 @@ def _match(rows, files, table, rejects, unit='line'):
     for n in lost:
         many = f' ({len(lost)} such rows)' if len(lost) > 1 else ''
         near = alike.get(re.split(r'[/\\]', n)[-1].casefold())
-        fault, mend = ((f'is not in {folder} (did you mean {near!r}?)', 'Write the name as the file has it') if near else
-                       (f'is in {folder}, but hidden or none that Pillow reads', 'Convert it to PNG or JPEG')
-                       if os.path.lexists(folder/n) else (f'is not in {folder}', 'Put it back or cut the row'))
+        if near: fault, mend = f'is not in {folder} (did you mean {near!r}?)', 'Write the name as the file has it'
+        elif os.path.lexists(folder/n):
+            fault, mend = f'is in {folder}, but hidden or none that Pillow reads', 'Convert it to PNG or JPEG'
+        else: fault, mend = f'is not in {folder}', 'Put it back or cut the row'
         rejects(f'{table}, {unit} {rows[n][0]}', f'picture {n!r} {fault}{many}', mend)
     # a bad row is named once, not again for its picture
     extra = [n for n in by_name if n not in rows and n not in rejects.names]
@@ -423,11 +424,18 @@ def _anime_tags(rest, form):
 # %% ../../nbs/library/data/readers.ipynb #d97ab6d1
 def _form(path):
     "Which of the forms a tag file has, from the first line that can tell, or None."
-    for _, line in _lines(path, lambda *fault: None):
+    try: lines = [line for _, line in _lines(path, lambda *fault: None)]
+    except ValueError: return None
+    for line in lines:
         values = line.split(',')[1:]
         if re.search(r':\s*\d+\s*(\t|$)', line): return 'clean'
         if len(values) > 3 and all(v.strip() in _CODES for v in values): return 'one-hot'
         if re.search(r'\b(hair|eyes)\b', line): return 'phrases'
+
+def _tag_file(root):
+    "The first file that is called and looks like tags, else the first that is called so, else None."
+    there = [root/f for f in _TAG_FILES if (root/f).is_file()]
+    return next(filter(_form, there), there[0] if there else None)
 
 def _anime_folders(root, table):
     "Where the faces of a tag file may lie."
@@ -440,7 +448,7 @@ def read_anime(root, # a folder with tags_clean.csv (or tags.csv, or a one-hot l
     "Read anime faces with tags of hair and eyes; rows without exactly one of each are counted in `.dropped`."
     root, rejects = _need(root, 'the folder', 'Give the folder that holds the faces.', True), Rejects(on_bad)
     check_split(split, ('train', 'test', 'all'), root)
-    table = next((root/f for f in _TAG_FILES if (root/f).is_file()), None)
+    table = _tag_file(root)
     if table is None:
         raise FileNotFoundError(f"{root}: none of {', '.join(_TAG_FILES)} lies here. Put the tags beside faces/.")
     files = _first_with_pictures(_anime_folders(root, table), table, rejects)
@@ -570,29 +578,31 @@ def read_conditions(path, # test.json or new_test.json: a list of lists of names
 # %% ../../nbs/library/data/readers.ipynb #cd260110
 # names of tables that lie among pictures where a layout keeps both in one folder; they are no pictures passed over
 _TABLES = {Path(f).name.lower() for f in (
-    *_CELEBA_LISTS, 'list_eval_partition.txt', 'list_eval_partition.csv', 'list_bbox_celeba.txt', 'list_bbox_celeba.csv',
-    'list_landmarks_align_celeba.txt', 'list_landmarks_align_celeba.csv', 'identity_CelebA.txt', *_TAG_FILES,
-    'train.csv', 'test.csv', 'train.json', 'objects.json', 'test.json', 'new_test.json', 'drawn.json')}
+    *_CELEBA_LISTS, *(f'list_{what}.{e}' for e in ('txt', 'csv') for what in
+                      ('eval_partition', 'bbox_celeba', 'landmarks_celeba', 'landmarks_align_celeba')),
+    'identity_CelebA.txt', *_TAG_FILES, 'train.csv', 'test.csv', 'train.json', 'objects.json', 'test.json',
+    'new_test.json', 'drawn.json')}
 
 def _layouts(root, split):
-    "(reader, table, folders of its pictures) of every table of a known name."
+    "(reader, table, folders of its pictures) of every layout whose table is there."
     if table := _celeba_file(root, _CELEBA_LISTS): yield read_celeba, table, _celeba_folders(root, table)
     for part in dict.fromkeys((split, 'train', 'test')):
         if (table := root/f'{part}.csv').is_file(): yield read_hw4, table, [root/part]
-    for table in (root/f for f in _TAG_FILES):
-        if table.is_file(): yield read_anime, table, _anime_folders(root, table)
+    if table := _tag_file(root): yield read_anime, table, _anime_folders(root, table)
     if folder := _iclevr_tables(root): yield read_iclevr, folder/'train.json', _scene_folders(root, folder)
 
 def _speaks(reader, table, folders):
     "Whether a table speaks of pictures in one of the folders; one that cannot be read does: its reader says why."
     folder, files = next(((f, p) for f in folders if (p := _pictures_in(f)[0])), (None, []))
     if not files: return False
-    names = {_same(n) for f in files for n in (f.name, f.stem)}
+    # a bare number may count epochs, unless it stands among tags
+    names = {_same(n) for f in files for n in (f.name, f.stem)
+             if reader is read_anime or not re.fullmatch(r'0|[1-9]\d*', n)}
     try:
         if reader is read_iclevr: return any(_same(n) in names for n, _ in _read_json(table, dict, 'an object'))
         lines = [line for _, line in _lines(table)]
-        if not lines or reader is read_hw4 and _fields(lines[0])[0].lower() in _FIRST_COLUMN: return True
-        if reader is read_anime and folder == table.parent and _form(table) is None: return False
+        if not lines or reader is read_anime and _form(table) is None: return folder != table.parent
+        if reader is read_hw4 and re.match(r'\W*image_(name|id)\b', lines[0], re.I): return True
         # the name in front of `,0,1`, or of `  -1  1`
         return any(_same(re.split(r',|(?:\s+-?1)*\s*$', line)[0].strip(' "')) in names for line in lines)
     except ValueError: return True
@@ -609,7 +619,7 @@ def find_reader(root, # a folder in any of the layouts above
                                 'Translation learns from two folders of pictures: '
                                 'give the folder in which trainA and trainB lie.')
     tables = list(_layouts(root, split))
-    reader = None if domain else next((read for read, *rest in tables if _speaks(read, *rest)), None)
+    reader = None if domain else next((layout[0] for layout in tables if _speaks(*layout)), None)
     if reader is None and (_pictures_in(root)[0] or _pictures_in(root/split)[0]): reader = read_folder
     if reader is None and tables: reader = tables[0][0] # it says what is missing
     if reader is None:
@@ -618,8 +628,7 @@ def find_reader(root, # a folder in any of the layouts above
                                 f'objects.json (i-CLEVR), and pictures in {root} or {root/split}. '
                                 f'{_elsewhere(root, split) or "Give the folder one level up or down?"}')
     if strays := [table.name for read, table, _ in tables if read is not reader]:
-        warnings.warn(printable(f"{root}: read as {_LAYOUTS[reader]}; {', '.join(dict.fromkeys(strays))} passed over"),
-                      stacklevel=3)
+        warnings.warn(printable(f"{root}: read as {_LAYOUTS[reader]}; {', '.join(strays)} passed over"), stacklevel=3)
     return reader
 
 _LAYOUTS = {read_celeba: 'CelebA', read_hw4: "the course's table of attributes", read_anime: 'anime faces with tags',

@@ -304,8 +304,8 @@ def test_a_picture_that_changes_between_two_reads_is_not_taken_for_the_first(tmp
 @pytest.mark.parametrize('how', ['gone', 'loop'])
 def test_links_that_lead_nowhere_are_named_then_skipped(tmp_path, how):
     greys(tmp_path/'in', [10, 20], 'bmp')
-    (tmp_path/"in/1.bmp").unlink()
-    os.symlink(tmp_path/("nowhere.bmp" if how == "gone" else "in/1.bmp"), tmp_path/"in/1.bmp")
+    (tmp_path/'in/1.bmp').unlink()
+    os.symlink(tmp_path/('nowhere.bmp' if how == 'gone' else 'in/1.bmp'), tmp_path/'in/1.bmp')
     fails(cache_pictures, read_folder(tmp_path/'in', 'all'), 8, progress=False, says=['1.bmp', "on_bad='skip'"])
     with pytest.warns(UserWarning, match='1 skipped'):
         p = open_pictures(tmp_path/'in', 'all', 8, on_bad='skip', progress=False)
@@ -359,8 +359,8 @@ def test_each_orientation_is_what_pillow_says(tmp_path, mark):
     assert np.array_equal(pixel(tmp_path/'a.png', 12), np.asarray(want))
 
 
-@pytest.mark.parametrize('ending', ['jfif', 'jpe', 'JPG', 'JPEG', 'avif', 'WEBP', 'jp2', 'ico', 'pcx', 'mpo', 'apng', 'qoi',
-                                    'dib', 'pbm', 'tiff'])
+@pytest.mark.parametrize('ending', ['jfif', 'jpe', 'JPG', 'JPEG', 'avif', 'WEBP', 'jp2', 'ico', 'pcx', 'mpo', 'apng',
+                                    'qoi', 'dib', 'pbm', 'tiff'])
 def test_every_ending_of_pillow_is_a_picture(tmp_path, ending):
     kind = Image.registered_extensions()['.' + ending.lower()]
     if kind not in Image.SAVE: pytest.skip(f'this Pillow writes no {kind}')
@@ -434,7 +434,8 @@ def test_pictures_slices_and_columns():
     fails(Pictures(p.images).with_attributes, ['Male'], says=['no labels'])
     fails(p.with_attributes, ['Male', 'Male '], says=["'Male'"])
     fails(p.with_attributes, 'Male', says=['list'])
-    fails(Pictures(p.images, p.labels, ['Male', 'Male', 'Young']).with_attributes, ['Male'], says=['2 columns', "'Male'"])
+    twice = Pictures(p.images, p.labels, ['Male', 'Male', 'Young'])
+    fails(twice.with_attributes, ['Male'], says=['2 columns', "'Male'"])
     with pytest.raises(IndexError): p[9]
 
 
