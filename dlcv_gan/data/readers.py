@@ -17,7 +17,7 @@ from typing import Callable
 import numpy as np
 from PIL import Image
 
-from ..files import is_litter, printable
+from ..files import contents, is_litter, printable
 
 # %% ../../nbs/library/data/readers.ipynb #6a48b384
 @dataclass
@@ -121,12 +121,19 @@ def _walk(folder, recursive):
                 # a link that leads nowhere is named when it is read; a pipe would be waited for without end
                 else: yield Path(e.path), not os.path.exists(e.path) or os.path.isfile(e.path) if link else e.is_file()
 
+def _told_apart(folder, recursive=False):
+    "(whether Pillow reads a picture from it, path) of what lies in a folder, in no order."
+    endings = _endings()
+    if Path(folder).is_dir():
+        for f, regular in _walk(folder, recursive):
+            if f.name.lower() not in _TABLES: yield regular and f.suffix.lower() in endings, f
+
+def _has_pictures(folder): return any(picture for picture, _ in _told_apart(folder))
+
 def _pictures_in(folder, recursive=False):
     "(picture files, other files) of a folder, 2.jpg before 10.jpg."
-    if not Path(folder).is_dir(): return [], []
-    found, endings = ([], []), _endings()
-    for f, regular in _walk(folder, recursive):
-        if f.name.lower() not in _TABLES: found[not regular or f.suffix.lower() not in endings].append(f)
+    found = [], []
+    for picture, f in _told_apart(folder, recursive): found[not picture].append(f)
     return tuple(sorted(files, key=_natural) for files in found)
 
 def _need(path, what, mend, folder=False):
@@ -168,8 +175,8 @@ def _chosen(names, split):
 
 def _elsewhere(root, split):
     "Where pictures lie below a folder that has none of its own, and what to do about it; '' where there are none."
-    there = [d.name for d in sorted(Path(root).iterdir()) if d.is_dir() and not d.name.startswith('.')
-             and not is_litter(d.name) and _pictures_in(d)[0]]
+    there = [d.name for d in contents(root) if d.is_dir() and not d.name.startswith('.') and os.access(d, os.R_OK)
+             and _has_pictures(d)]
     if not there: return ''
     return (f"{root/split} is missing: pictures lie in {', '.join(f'{name}/' for name in there[:9])}"
             f"{' ...' * (len(there) > 9)}. Put those of {split!r} into {root/split}, or give one of these folders.")
@@ -192,7 +199,7 @@ def read_folder(root, # a folder of pictures
     "Read a plain folder of pictures."
     root, rejects = _need(root, 'the folder', 'Give the folder that holds the pictures.', True), Rejects(on_bad)
     folder = root/split if (root/split).is_dir() else root
-    if folder == root and not recursive and not _pictures_in(root)[0] and (elsewhere := _elsewhere(root, split)):
+    if folder == root and not recursive and not _has_pictures(root) and (elsewhere := _elsewhere(root, split)):
         raise FileNotFoundError(elsewhere)
     if recursive: files, rejects.passed = _pictures_in(folder, True)
     else: files = _first_with_pictures([folder], root, rejects)
@@ -593,18 +600,22 @@ def _layouts(root, split):
 
 def _speaks(reader, table, folders):
     "Whether a table speaks of pictures in one of the folders; one that cannot be read does: its reader says why."
-    folder, files = next(((f, p) for f in folders if (p := _pictures_in(f)[0])), (None, []))
-    if not files: return False
-    # a bare number may count epochs, unless it stands among tags
-    names = {_same(n) for f in files for n in (f.name, f.stem)
-             if reader is read_anime or not re.fullmatch(r'0|[1-9]\d*', n)}
+    folder = next(filter(_has_pictures, folders), None)
+    if folder is None: return False
     try:
-        if reader is read_iclevr: return any(_same(n) in names for n, _ in _read_json(table, dict, 'an object'))
-        lines = [line for _, line in _lines(table)]
-        if not lines or reader is read_anime and _form(table) is None: return folder != table.parent
+        if reader is read_iclevr: first = [n for n, _ in _read_json(table, dict, 'an object')]
+        else:
+            lines = [line for _, line in _lines(table)]
+            # the name in front of `,0,1`, or of `  -1  1`
+            first = [re.split(r',|(?:\s+-?1)*\s*$', line)[0].strip(' "') for line in lines]
+        if not first or reader is read_anime and _form(table) is None: return folder != table.parent
         if reader is read_hw4 and re.match(r'\W*image_(name|id)\b', lines[0], re.I): return True
-        # the name in front of `,0,1`, or of `  -1  1`
-        return any(_same(re.split(r',|(?:\s+-?1)*\s*$', line)[0].strip(' "')) in names for line in lines)
+        # most tables name a picture in their first rows: no need to look at 200,000 names
+        if any(Path(n).suffix.lower() in _endings() and os.path.isfile(folder/n) for n in first[:9]): return True
+        # a bare number may count epochs, unless it stands among tags
+        names = {_same(n) for picture, f in _told_apart(folder) if picture for n in (f.name, f.stem)
+                 if reader is read_anime or not re.fullmatch(r'0|[1-9]\d*', n)}
+        return any(_same(n) in names for n in first)
     except ValueError: return True
 
 def find_reader(root, # a folder in any of the layouts above
@@ -613,14 +624,14 @@ def find_reader(root, # a folder in any of the layouts above
     "Recognise a folder's layout: CelebA, the course's CSV, anime faces, i-CLEVR, or plain pictures."
     root = _need(root, 'the data folder', 'Give the folder that you unpacked.', True)
     domain = re.fullmatch('(train|test|truth)[AB]', split)
-    if domain and not _pictures_in(root/split)[0]:
+    if domain and not _has_pictures(root/split):
         missing = 'no pictures lie there' if (root/split).is_dir() else 'there is no such folder'
         raise FileNotFoundError(f'{root/split}: {missing}. '
                                 'Translation learns from two folders of pictures: '
                                 'give the folder in which trainA and trainB lie.')
     tables = list(_layouts(root, split))
     reader = None if domain else next((layout[0] for layout in tables if _speaks(*layout)), None)
-    if reader is None and (_pictures_in(root)[0] or _pictures_in(root/split)[0]): reader = read_folder
+    if reader is None and (_has_pictures(root) or _has_pictures(root/split)): reader = read_folder
     if reader is None and tables: reader = tables[0][0] # it says what is missing
     if reader is None:
         raise FileNotFoundError(f"{root}: no layout fits. Looked for {' or '.join(_CELEBA_LISTS)} (CelebA), "
