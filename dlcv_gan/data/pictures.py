@@ -247,7 +247,8 @@ def _decode(file, digest):
     if now != digest: raise ValueError('it was changed while it was read')
     try: return Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
-        raise ValueError(f'it begins with {data[:16]!r}, which Pillow does not know' if data else 'it is empty') from None
+        why = f'it begins with {data[:16]!r}, which Pillow does not know' if data else 'it is empty'
+        raise ValueError(why) from None
 
 def cache_pictures(listing: Listing, # what a reader returned
                    size: int = 64, # side of the square pictures, pixels

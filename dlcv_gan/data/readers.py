@@ -8,8 +8,9 @@ __all__ = ['HAIR', 'EYES', 'ANIME_TAGS', 'Listing', 'Rejects', 'nearest_name', '
            'find_reader']
 
 # %% ../../nbs/library/data/readers.ipynb #e96f7539
-import csv, difflib, hashlib, json, os, re, unicodedata, warnings
+import difflib, hashlib, json, os, re, unicodedata, warnings
 from collections import Counter
+from csv import Error as CSVError, reader as csv_fields
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
@@ -83,8 +84,8 @@ def _lines(path, rejects=None):
 def _fields(line):
     "The fields of one line of a comma-separated file, quotes resolved; ValueError for a quote that does not close."
     if '"' not in line: return [f.strip() for f in line.split(',')]
-    try: return [f.strip() for f in next(csv.reader([line], skipinitialspace=True, strict=True))]
-    except csv.Error as e: raise ValueError(f'its quotes do not fit ({e})') from None
+    try: return [f.strip() for f in next(csv_fields([line], skipinitialspace=True, strict=True))]
+    except CSVError as e: raise ValueError(f'its quotes do not fit ({e})') from None
 
 def _split_rows(lines, split, path, rejects):
     "(line number, fields) of lines; those that cannot be split are rejected."
@@ -95,6 +96,16 @@ def _split_rows(lines, split, path, rejects):
 
 
 # %% ../../nbs/library/data/readers.ipynb #9753d734
+# the tables of the layouts below, and what comes with them: they may lie among the pictures, and are not passed over
+_CELEBA_LISTS = ('list_attr_celeba.txt', 'list_attr_celeba.csv', 'CelebAMask-HQ-attribute-anno.txt')
+_TAG_FILES = ('tags_clean.csv', 'tags.csv', 'extra_data/tags.csv', 'alphabetical_tags.csv', 'label.csv',
+              'preprocessed/label.csv')
+_TABLES = {Path(f).name.lower() for f in (
+    *_CELEBA_LISTS, *(f'list_{what}.{e}' for e in ('txt', 'csv') for what in
+                      ('eval_partition', 'bbox_celeba', 'landmarks_celeba', 'landmarks_align_celeba')),
+    'identity_CelebA.txt', *_TAG_FILES, 'train.csv', 'test.csv', 'train.json', 'objects.json', 'test.json',
+    'new_test.json', 'drawn.json')}
+
 # formats that Pillow recognises but hands to another program, or has no decoder for
 _HANDED_ON = {'BUFR', 'EPS', 'GRIB', 'HDF5', 'MPEG', 'WMF'}
 
@@ -136,6 +147,11 @@ def _pictures_in(folder, recursive=False):
     for picture, f in _told_apart(folder, recursive): found[not picture].append(f)
     return tuple(sorted(files, key=_natural) for files in found)
 
+def _only(files):
+    "What there is where no picture is, as a sentence."
+    endings = ', '.join(e or 'nothing' for e, _ in Counter(f.suffix for f in files).most_common(4))
+    return f'There are only files that end in {endings}. ' if endings else ''
+
 def _need(path, what, mend, folder=False):
     "A file or folder that must be there."
     if not Path(path).exists(): raise FileNotFoundError(f'{path}: {what} is missing. {mend}')
@@ -148,10 +164,8 @@ def _first_with_pictures(folders, where, rejects):
         files, passed = _pictures_in(f)
         if files: rejects.passed = passed; return files
         rejects.passed += passed
-    endings = ', '.join(e or 'nothing' for e, _ in Counter(f.suffix for f in rejects.passed).most_common(4))
-    raise FileNotFoundError(f"{where}: no pictures found in {', '.join(dict.fromkeys(str(f) for f in folders))}"
-                            f"{f', only files that end in {endings}' if endings else ''}. Unpack the pictures there, "
-                            'as PNG, JPEG, WebP or whatever Pillow reads.')
+    raise FileNotFoundError(f"{where}: no pictures found in {', '.join(dict.fromkeys(str(f) for f in folders))}. "
+                            f'{_only(rejects.passed)}Unpack the pictures there, in a format that Pillow reads.')
 
 # %% ../../nbs/library/data/readers.ipynb #682dbe96
 def in_test_split(name: str, # a file's name
@@ -302,7 +316,6 @@ def read_hw4(root, # the folder `hw4_data` with train.csv, train/, test.csv, tes
     return _listing([f for _, f, _ in kept], [b for *_, b in kept], attributes, rejects, root, table)
 
 # %% ../../nbs/library/data/readers.ipynb #c9db3ed2
-_CELEBA_LISTS = ('list_attr_celeba.txt', 'list_attr_celeba.csv', 'CelebAMask-HQ-attribute-anno.txt')
 _CELEBA_PICTURES = ('img_align_celeba/img_align_celeba', 'img_align_celeba', 'Img/img_align_celeba', 'CelebA-HQ-img',
                     'images', '.')
 
@@ -403,9 +416,6 @@ def _phrases(text):
     return found
 
 # %% ../../nbs/library/data/readers.ipynb #db68cb54
-_TAG_FILES = ('tags_clean.csv', 'tags.csv', 'extra_data/tags.csv', 'alphabetical_tags.csv', 'label.csv',
-              'preprocessed/label.csv')
-
 def _one_hot(values):
     "'<colour> hair', '<colour> eyes' of 11 + 12 one-hot columns, eyes first."
     bits, fault = _bits(values, EYES + HAIR, {'no': 0})
@@ -583,13 +593,6 @@ def read_conditions(path, # test.json or new_test.json: a list of lists of names
     return np.array(rows, np.float32)
 
 # %% ../../nbs/library/data/readers.ipynb #cd260110
-# names of tables that lie among pictures where a layout keeps both in one folder; they are no pictures passed over
-_TABLES = {Path(f).name.lower() for f in (
-    *_CELEBA_LISTS, *(f'list_{what}.{e}' for e in ('txt', 'csv') for what in
-                      ('eval_partition', 'bbox_celeba', 'landmarks_celeba', 'landmarks_align_celeba')),
-    'identity_CelebA.txt', *_TAG_FILES, 'train.csv', 'test.csv', 'train.json', 'objects.json', 'test.json',
-    'new_test.json', 'drawn.json')}
-
 def _layouts(root, split):
     "(reader, table, folders of its pictures) of every layout whose table is there."
     if table := _celeba_file(root, _CELEBA_LISTS): yield read_celeba, table, _celeba_folders(root, table)
@@ -637,6 +640,7 @@ def find_reader(root, # a folder in any of the layouts above
         raise FileNotFoundError(f"{root}: no layout fits. Looked for {' or '.join(_CELEBA_LISTS)} (CelebA), "
                                 f"train.csv or test.csv (hw4_data), {' or '.join(_TAG_FILES)} (anime), train.json with "
                                 f'objects.json (i-CLEVR), and pictures in {root} or {root/split}. '
+                                f'{_only(_pictures_in(root)[1] + _pictures_in(root/split)[1])}'
                                 f'{_elsewhere(root, split) or "Give the folder one level up or down?"}')
     if strays := [table.name for read, table, _ in tables if read is not reader]:
         warnings.warn(printable(f"{root}: read as {_LAYOUTS[reader]}; {', '.join(strays)} passed over"), stacklevel=3)
