@@ -98,6 +98,16 @@ def _listens(cb: Callback, name: str) -> bool: # without asking the learner, to 
     return hasattr(type(cb), name) or name in vars(cb)
 
 
+class _Own:
+    "What belongs to a player, and what holds the other players."
+    def __init__(self, game, player):
+        players = game.players()
+        self.parameters = [p for n in players[player] for p in n.parameters()]
+        self.buffers = [b for n in players[player] for b in n.buffers()]
+        self.trained = tuple(p.requires_grad for p in self.parameters)
+        self.others = hold([n for p, nets in players.items() if p != player for n in nets])
+
+
 class GameLearner(Learner):
     "fastai's `Learner` for any `Game`: one loop, one recorder and one checkpoint for every model family."
     def __init__(self,
@@ -202,15 +212,11 @@ class GameLearner(Learner):
                        player: str, # whose
                       ) -> list[nn.Parameter]: # of all its networks
         "What a player owns."
-        return self._own(player)[0]
+        return self._own(player).parameters
 
     def _own(self, player):
-        "A player's parameters, buffers and networks, and what holds the others: looked up once a fit."
-        if player not in self.nets:
-            players = self.game.players()
-            mine = players[player]
-            self.nets[player] = ([p for n in mine for p in n.parameters()], [b for n in mine for b in n.buffers()],
-                                 mine, hold([n for p, nets in players.items() if p != player for n in nets]))
+        "What belongs to a player, and what holds the others: looked up once an epoch."
+        if player not in self.nets: self.nets[player] = _Own(self.game, player)
         return self.nets[player]
 
     def turn(self,
@@ -218,11 +224,11 @@ class GameLearner(Learner):
              gate: Tensor | None, # 1. to move, 0. to wait; None: move
             ):
         "One turn of one player: hold the others, compute the named terms, go backward, step."
-        parameters, buffers, nets, others = self._own(self.player)
-        before = [] if gate is None else [b.clone() for b in buffers]
+        own = self._own(self.player)
+        before = [] if gate is None else [b.clone() for b in own.buffers]
         self.left_out, self.stepped = None if gate is None else 1 - gate, False
         try:
-            with others:
+            with own.others:
                 with self._autocast(): self.terms = self.game.loss(self.player, *batch)
                 self('after_pred')
                 self.loss_grad = sum(self.terms.values())
@@ -235,10 +241,10 @@ class GameLearner(Learner):
             raise
         finally:
             # a zeroed gradient would let momentum move who waits
-            for p in parameters: p.grad = None
+            for p in own.parameters: p.grad = None
             self.loss_grad = None # nor may the graph of this turn live on into the next
         if self.stepped: self.game.constrain(self.player)
-        for b, old in zip(buffers, before): b.copy_(torch.where(gate.bool(), b, old))
+        for b, old in zip(own.buffers, before): b.copy_(torch.where(gate.bool(), b, old))
         self.terms = {k: v.detach() for k, v in self.terms.items()}
         if not self.stepped: self.game.note(moved=torch.zeros_like(self.loss))
         elif self.left_out is not None: self.game.note(moved=1 - self.left_out)
@@ -274,8 +280,9 @@ class GameLearner(Learner):
         "Replay this player's captured turn; play eagerly where it cannot be captured, and three times before it is."
         if not self.graphs or not capturable(self.opt) or any(self._listeners(e) for e in INSIDE):
             return self.turn(batch, gate)
-        key = (self.player, gate is None, self.dtype, tuple((b.shape, b.dtype) for b in batch), baked(self))
-        with torch.cuda.device(self.game.device) if self.game.device.type == 'cuda' else nullcontext():
+        key = (self.player, gate is None, self.dtype, tuple((b.shape, b.dtype) for b in batch), baked(self),
+               self._own(self.player).trained)
+        with torch.cuda.device(self.game.device):
             if self.stream is None: self.stream = torch.cuda.Stream()
             seen = self.captured.setdefault(key, 0)
             if seen == 3:
