@@ -11,6 +11,7 @@ from fastai.optimizer import Adam, OptimWrapper
 from graph_tape import emulated
 from small_games import GAMES, small_learner
 
+from dlcv_gan.game.recorder import GameRecorder
 from dlcv_gan.game.schedules import DG, Adaptive, EveryRound, WarmUp
 from dlcv_gan.losses import dragan
 from dlcv_gan.models.acgan import ACGAN
@@ -149,9 +150,18 @@ def test_streams_wait_for_each_other(seen):
     assert (side, main) in seen.waits and (main, side) in seen.waits
 
 
-def test_everything_happens_on_the_game_s_device(seen):
+def test_everything_happens_on_the_game_s_device(monkeypatch):
     "Otherwise a game on cuda:1 has an empty graph, and its training stops without a word."
-    for what in (*seen.captures, *seen.replays): assert what['device'] == torch.device('cpu')
+    class There(Duel): # it says so, and computes here
+        device = torch.device('cuda', 1)
+        def latent(self, n): return torch.randn(n, self.nz)
+    make = torch.tensor
+    learn = small_learner('duel', game=There(), graphs=True)
+    monkeypatch.setattr(torch, 'tensor', lambda *args, device=None, **kwargs: make(*args, **kwargs))
+    monkeypatch.setattr(GameRecorder, 'flush', lambda self: None) # it would fetch from there
+    with emulated() as seen: play(learn, ROUNDS)
+    assert seen.replays
+    for what in (*seen.captures, *seen.replays): assert what['device'] == There.device
 
 
 def test_no_node_of_a_gradient_outlives_its_turn():
