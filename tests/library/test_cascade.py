@@ -17,8 +17,9 @@ def test_a_path_outside_ascii_finds_the_same_faces(tmp_path):
     sheet = face_sheet(draw_anime(25, 0, 64)[0])
     grey = cv2.equalizeHist(cv2.cvtColor(np.ascontiguousarray(sheet), cv2.COLOR_RGB2GRAY))
     detector = cv2.CascadeClassifier(os.fspath(cascade)) # as the course's grader opens it
-    want = [tuple(map(int, face)) for face in detector.detectMultiScale(grey, 1.1, 5, minSize=(24, 24))]
-    assert count_faces(sheet, cascade) == count_faces(sheet, moved) == want and len(want) >= 20
+    want = sorted(tuple(map(int, face)) for face in detector.detectMultiScale(grey, 1.1, 5, minSize=(24, 24)))
+    # OpenCV's threads find them in any order
+    assert sorted(count_faces(sheet, cascade)) == sorted(count_faces(sheet, moved)) == want and len(want) >= 20
 
 
 XML = b'<?xml version="1.0"?><opencv_storage>%s</opencv_storage>'
