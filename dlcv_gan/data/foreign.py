@@ -460,10 +460,11 @@ def game_loaders(dls, # fastai's `DataLoaders`, or one or more loaders: training
                  game: nn.Module, # the `Game` that shall be played on them
                  span: tuple | None = None, # lowest and highest value of the pictures; None: look
                 ) -> DataLoaders: # loaders with the same data, ready for the game; ours are passed through
-    "Make a student's own loaders fit a game and say in one line what was converted; ValueError where nothing is certain."
-    whole = isinstance(dls, DataLoaders)
-    loaders = list(dls.loaders) if whole else list(dls) if isinstance(dls, (tuple, list)) else [dls]
-    if not any(_is_foreign(dl) for dl in loaders) and whole: return dls
+    "Make a student's own loaders fit a game, say in a line what was converted; ValueError where that is not certain."
+    loaders = dls.loaders if isinstance(dls, DataLoaders) else dls if isinstance(dls, (tuple, list)) else [dls]
+    path = getattr(dls, 'path', '.')
+    if not any(map(_is_foreign, loaders)):
+        return dls if isinstance(dls, GameLoaders) else GameLoaders(*loaders, path=path)
     device = next((d for o in (dls, *loaders) if (d := getattr(o, 'device', None)) is not None), None)
     if span is not None and not (len(span) == 2 and span[0] < span[1]):
         raise ValueError(f'span is {span!r}. Give the lowest and the highest value of the pictures, such as (0, 1).')
@@ -479,6 +480,6 @@ def game_loaders(dls, # fastai's `DataLoaders`, or one or more loaders: training
         lines.append('; '.join(dict.fromkeys(said)))
     for i, line in enumerate(lines):
         if line and line not in lines[:i]: print(f'{("Loaders", "Validation")[min(i, 1)]}: {line}.')
-    return GameLoaders(*made, path=dls.path if whole else '.', device=made[0].device)
+    return GameLoaders(*made, path=path, device=made[0].device)
 
 def _is_foreign(loader): return not hasattr(loader, 'position')

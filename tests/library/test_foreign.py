@@ -289,6 +289,8 @@ def test_ours_pass_through():
     assert mixed.train is dls.train and isinstance(mixed.valid, ForeignLoader)
     again = game_loaders(mixed, vae())
     assert again is mixed
+    plain = game_loaders(DataLoaders(dls.train, dls.valid, device='cpu'), vae()) # fastai's own cannot empty our loaders
+    assert plain.train is dls.train and plain.device == torch.device('cpu') and len(plain.new_empty().train) == 0
     given = game_loaders([dls.train], vae())
     assert isinstance(given, GameLoaders) and given.train is dls.train
 
