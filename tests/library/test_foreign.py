@@ -201,7 +201,8 @@ def test_other_labels(folder):
 
 
 @pytest.mark.parametrize('y,labels,says', [
-    (torch.arange(16) % 3, 3, r'F.one_hot\(y, classes\)'), (torch.rand(16, 5), 3, 'does not take batches'),
+    (torch.arange(16) % 3, 3, r'F.one_hot\(y, classes\)'),
+    (torch.rand(16, 5), 3, r'does not take batches \(n, 3, 32, 32\) and \(n, 5\)'),
     (None, 3, 'takes 2 tensors')])
 def test_labels_that_do_not_fit_are_refused(y, labels, says):
     with pytest.raises(ValueError, match=says): game_loaders(values(TARGET, y), acgan(labels))
@@ -261,6 +262,20 @@ def test_the_batches_of_fastai_s_gan_tutorial(folder, capsys):
     (DataLoader([(TARGET[0], torch.zeros(2), torch.zeros(2))]*8, batch_size=4), 'Join the labels')])
 def test_batches_of_another_kind_are_refused(loader, says):
     with pytest.raises(ValueError, match=says): game_loaders(loader, acgan(2))
+
+
+@pytest.mark.parametrize('given', ['hw4_data', TARGET, TensorDataset(TARGET), Pictures(PIXELS.numpy())], ids=type)
+def test_data_are_no_loader(given):
+    with pytest.raises(ValueError, match='is no loader'): game_loaders(given, vae())
+
+
+def test_a_loader_of_nobody():
+    class Own:
+        def __len__(self): return 4
+        def __iter__(self): yield from ((x,) for x in TARGET.split(4))
+    learn = train(game_loaders([Own(), Own()], vae()), vae())
+    assert learn.dls.bs == 4 and learn.dls.n == 4 and len(learn.dls.valid) == 4
+    with pytest.raises(ValueError, match='cannot be made anew'): learn.dls.train.new(shuffle=False)
 
 
 def test_no_length_no_epoch():
