@@ -124,13 +124,12 @@ def _is_picture(t):
 
 SAY = "say what the values span: game_loaders(dls, game, span=(0, 1))"
 
-def _span(x, told):
+def _span(x):
     "(lowest, highest) value that a picture's values can take, or a ValueError that says what to do."
     low, high = (float(v) for v in x.to(torch.float32).aminmax())
     if not np.isfinite([low, high]).all():
         raise ValueError("the pictures of the loader's first batch hold NaN or infinite values. Look at the files and "
                          'at the transforms.')
-    if told is not None and -.1 <= low and high <= 1.1: return 0, 1
     if x.dtype == torch.uint8 and not 0 < high <= 1: return 0, 255
     if low >= 0 and 8 < high <= 255: return 0, 255
     if low >= 0 and 0 < high <= 1.001:
@@ -162,7 +161,7 @@ def _scaling(x, loader, span):
                 return Scaled(1., 0., last), None
             done = 'scaled from [0, 1]' if not mean.any() and (std == 1).all() else 'un-normalised'
             return Scaled(factor, shift, last), f'pictures are {done} to [-1, 1]'
-    low, high = span or _span(plain, None)
+    low, high = span or _span(plain)
     factor, shift = 2/(high - low), -(high + low)/(high - low)
     return (Scaled(factor, shift, last),
             None if (low, high) == (-1, 1) else f'pictures are scaled from [{low:g}, {high:g}] to [-1, 1]')
@@ -231,9 +230,9 @@ def _refused(game, batch, sizes=(8, 5)):
 
 def _takes(game):
     "(least, most) tensors that the game's loss takes of a batch."
-    taken = list(inspect.signature(game.loss).parameters.values())[1:]
+    taken = inspect.signature(game.loss).parameters.values()
     if any(p.kind is p.VAR_POSITIONAL for p in taken): return 1, 10**9
-    taken = [p for p in taken if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    taken = [p for p in taken if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][1:] # the player comes first
     return sum(p.default is p.empty for p in taken), len(taken)
 
 def _shapes(batch): return ' and '.join(str(tuple(t.shape)).replace(str(len(t)), 'n', 1) for t in batch)
@@ -469,7 +468,7 @@ def game_loaders(dls, # fastai's `DataLoaders`, or one or more loaders: training
     device = next((d for o in (dls, *loaders) if (d := getattr(o, 'device', None)) is not None), None)
     if span is not None and not (len(span) == 2 and span[0] < span[1]):
         raise ValueError(f'span is {span!r}. Give the lowest and the highest value of the pictures, such as (0, 1).')
-    made, lines = [], []
+    made, lines, labels = [], [], {}
     for dl in loaders:
         if not _is_foreign(dl): made.append(dl); continue
         if hasattr(dl, '__getitem__') and not isinstance(dl, (FastaiLoader, list)):
@@ -480,6 +479,8 @@ def game_loaders(dls, # fastai's `DataLoaders`, or one or more loaders: training
             raise ValueError(f'a {type(dl).__name__} without a length: an epoch has no end. Give a data set with '
                              '__len__ and __getitem__.') from None
         parts, said, bs = _plan(dl, game, span) if n else (None, [], None)
+        # validation's labels are read as training's, whatever its first batch holds
+        parts = parts and [(i, f if isinstance(f, Scaled) else labels.setdefault(i, f)) for i, f in parts]
         made.append(ForeignLoader(dl, parts, device, bs))
         lines.append('; '.join(dict.fromkeys(said)))
     for i, line in enumerate(lines):

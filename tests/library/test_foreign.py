@@ -230,6 +230,14 @@ def test_games_without_conditions():
     dls = game_loaders(values(TARGET, torch.arange(16)), Plain())
     assert len(dls.one_batch()) == 1 and len(game_loaders(values(TARGET), vae()).one_batch()) == 1
     train(dls, Plain())
+    Plain.loss = lambda self, *args: {'l': (self.net(args[1]) - args[1]).square().mean()}
+    assert len(game_loaders(values(TARGET, torch.arange(16)), Plain()).one_batch()) == 2
+
+
+def test_validation_s_labels_are_read_as_training_s():
+    y = torch.tensor([[1, -1], [-1, 1]]*8)
+    ours = game_loaders([values(TARGET, y), values(TARGET, y.flip(0).sort(0, descending=True).values, 1)], acgan(2))
+    assert {v for _, y in ours.valid for v in y.flatten().tolist()} == {0., 1.}
 
 
 def test_a_game_for_two_domains_says_so(folder):
