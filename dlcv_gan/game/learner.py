@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.parametrizations import _SpectralNorm
 
+from ..data.foreign import game_loaders
 from ..files import write_atomic
 from .base import Game, draw, evaluation_mode
 from .callbacks import EMA, StopAt
@@ -111,7 +112,7 @@ class _Own:
 class GameLearner(Learner):
     "fastai's `Learner` for any `Game`: one loop, one recorder and one checkpoint for every model family."
     def __init__(self,
-                 dls: DataLoaders, # the loaders; one for training alone will do
+                 dls: DataLoaders, # ours, fastai's or torch's loaders, training first; one for training alone will do
                  game: Game, # the game to play
                  schedule: Schedule | None = None, # who moves when; None: every player, every round
                  lr: float | tuple = 2e-4, # learning rate, or one per player; default as in DCGAN
@@ -126,8 +127,9 @@ class GameLearner(Learner):
         for given, why in dict(loss_func='a game brings its own losses', splitter='a game says who owns what').items():
             if given in kwargs: raise TypeError(f'{given}=: {why}; leave it out')
         join() # the other processes of this run, if a launcher has started several
+        dls = game_loaders(dls, game)
         if len(dls.loaders) == 1: # no validation: an empty one
-            dls = DataLoaders(*dls.loaders, DataLoader([], bs=1), path=dls.path)
+            dls = type(dls)(*dls.loaders, DataLoader([], bs=1), path=dls.path, device=dls.device)
         if not len(dls.train):
             raise ValueError('the training loader has no batch: '
                              f'lower bs ({dls.train.bs}) to at most the number of items')
@@ -554,8 +556,7 @@ class GameLearner(Learner):
         if not main_process(): return
         self._end_cleanup()
         dls, opt, rows, packed = self.dls, self.opt, self.rows, self.packed
-        empty = [dl.new_empty() if hasattr(dl, 'new_empty') else DataLoader([], bs=1) for dl in dls.loaders]
-        self.dls, self.opt, self.rows, self.packed = DataLoaders(*empty, path=dls.path, device=dls.device), None, [], PackedRows()
+        self.dls, self.opt, self.rows, self.packed = dls.new_empty(), None, [], PackedRows()
         def write(f): torch.save(self, f, pickle_module=pickle_module, pickle_protocol=pickle_protocol)
         try: write_atomic(self.path/fname, write)
         finally: self.dls, self.opt, self.rows, self.packed = dls, opt, rows, packed
