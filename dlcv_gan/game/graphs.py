@@ -56,7 +56,8 @@ class Captured:
                  inputs: tuple[Tensor, ...], # batches and gates of the shapes to come
                  stream, # the stream that the turns were played on before
                 ):
-        self.graph, self.inputs, groups = torch.cuda.CUDAGraph(), [t.clone() for t in inputs], learn.opt.opt.param_groups
+        self.graph, self.inputs = torch.cuda.CUDAGraph(), [t.clone() for t in inputs]
+        groups = learn.opt.opt.param_groups
         was = [{k: pg.get(k) for k in ('lr', 'capturable')} for pg in groups]
         self.lrs = [torch.tensor(float(pg['lr']), device=learn.game.device) for pg in groups]
         for pg, lr in zip(groups, self.lrs): pg.update(lr=lr, capturable=True)
@@ -75,4 +76,5 @@ class Captured:
         for held, new in zip(self.inputs, inputs): held.copy_(new, non_blocking=True)
         for lr, pg in zip(self.lrs, learn.opt.opt.param_groups): lr.fill_(float(pg['lr']))
         self.graph.replay()
-        return [(i, player, *({k: v.clone() for k, v in d.items()} for d in found)) for i, player, *found in self.played]
+        def fresh(values): return {k: v.clone() for k, v in values.items()}
+        return [(i, player, fresh(terms), fresh(notes)) for i, player, terms, notes in self.played]

@@ -119,7 +119,7 @@ class GameLearner(Learner):
                  opt_func: Callable = adam, # makes the optimizer from one parameter list per player
                  # 'auto': bf16 where it is native, fp16 on older CUDA cards; or 'bf16', 'fp16', 'fp32'. Penalties: fp32
                  precision: str = 'auto',
-                 # replay turns as CUDA graphs, or whole cycles of the schedule ('cycle'); None: turns, where there is CUDA
+                 # replay turns as CUDA graphs, or whole cycles of the schedule ('cycle'); None: turns on CUDA
                  graphs: bool | str | None = None,
                  moms: tuple = (.5, .5, .5), # momentum in a one-cycle schedule: constant, GANs suffer from .95
                  **kwargs, # all else that `Learner` takes: cbs, metrics (functions of samples and reals), path, …
@@ -215,8 +215,9 @@ class GameLearner(Learner):
         def play(*inputs):
             played = []
             for k in range(self.cycle):
-                for self.player in self.schedule.moves(first + k):
-                    self.game.notes, gate = {}, self.schedule.gate(self.player, first + k, self.state)
+                for player in self.schedule.moves(first + k):
+                    self.player, self.game.notes = player, {}
+                    gate = self.schedule.gate(player, first + k, self.state)
                     played.append((k, *self.turn(inputs[k*n:(k + 1)*n], gate)))
                     self.schedule.listen(self.game.notes, self.state)
                     if hasattr(self, 'ema'): self.ema.move()
@@ -228,7 +229,8 @@ class GameLearner(Learner):
                    ) -> int: # 0: play turn by turn
         "How many rounds are played at once from here: the schedule's cycle, where cycles are captured and one fits."
         period = self.schedule.period
-        if self.graphs != 'cycle' or not period or self.moved or self.rounds % period or not self._can_capture(): return 0
+        if self.graphs != 'cycle' or not period or not self._can_capture(): return 0
+        if self.moved or self.rounds % period: return 0
         if hasattr(self, 'stop_at'): left = min(left, self.stop_at.last - self.rounds)
         return period if left >= period else 0
 
@@ -310,7 +312,7 @@ class GameLearner(Learner):
         self.stepped = True
 
     def _can_capture(self):
-        "Whether turns can be played without Python: an optimizer that stays on the device, and nobody listening inside."
+        "Whether turns can be played without Python: the optimizer stays on the device, and nobody listens inside."
         return self.graphs and capturable(self.opt) and not any(self._listeners(e) for e in INSIDE)
 
     def _play(self, what, play, inputs):

@@ -16,7 +16,6 @@ from fastai.callback.tracker import TrackerCallback
 from fastai.learner import AvgMetric, AvgSmoothLoss, Learner, Recorder, ValueMetric
 from fastai.optimizer import OptimWrapper
 from fastcore.foundation import L
-from torch import Tensor
 
 from ..parallel import average, same_noise
 
