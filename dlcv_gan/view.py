@@ -291,7 +291,8 @@ def plot_curves(history: pd.DataFrame, # a learner's history: one row a move
             raise ValueError(f'no column "{column}" in the history: it has {", ".join(map(str, history.columns))}')
     (ylabel, *titles), fonts = legible(ylabel, *(titles or []))
     with plt.rc_context(fonts):
-        fig, axs = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3), dpi=80, squeeze=False, layout='constrained')
+        fig, axs = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3), dpi=80, squeeze=False,
+                                layout='constrained')
         for i, (ax, terms) in enumerate(zip(axs[0], panels)):
             draw_curves(ax, history, terms, x, smooth)
             words = terms[0] if len(terms) == 1 else terms[0].split('.')[0]
