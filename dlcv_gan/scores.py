@@ -42,7 +42,7 @@ def top_k_accuracy(scores: Tensor, # (n, a) probabilities or raw scores: only th
 
 # %% ../nbs/library/scores.ipynb #64b7b31e
 # What training scripts put beside weights without meaning harm: accuracies, options, paths, dates.
-_LUGGAGE = {'numpy', 'argparse', 'pathlib', 'collections', 'datetime', 'types', 'torch', '__main__'}
+_LUGGAGE = {'numpy', 'argparse', 'pathlib', 'collections', 'datetime'}
 
 
 def _luggage(file: Path) -> list[str]: # names of the classes that a pickle wants; none where one is of another kind
