@@ -9,6 +9,7 @@ __all__ = ['INCEPTION', 'inception_weights', 'inception_features', 'inception_sc
 from pathlib import Path
 
 import torch
+from fastai.torch_core import default_device
 from torch import Tensor
 
 from .metrics import floats_of
@@ -59,7 +60,7 @@ def inception_features(x, # floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c)
     "Features of the Inception net that published FIDs use, through torch-fidelity."
     from importlib import import_module
     arguments = _extractor(_fidelity(), extractor, weights)
-    utils, cuda = import_module('torch_fidelity.utils'), torch.cuda.is_available()
+    utils, cuda = import_module('torch_fidelity.utils'), default_device().type == 'cuda'
     net = utils.create_feature_extractor(arguments.pop('feature_extractor'), [layer], cuda=cuda, verbose=False,
                                          **arguments)
     return utils.get_featuresdict_from_dataset(_ByteSet(x), net, bs, cuda, True, False)[layer].float()
@@ -74,7 +75,8 @@ def inception_scores(x, # samples: floats (n, c, h, w) in [-1,1] or uint8 (n, h,
     "FID and KID by torch-fidelity, comparable with published numbers of the same size of sample."
     fidelity = _fidelity()
     out = fidelity.calculate_metrics(input1=_ByteSet(x), input2=_ByteSet(real), fid=True, kid=True, batch_size=bs,
-                                     cuda=torch.cuda.is_available(), save_cpu_ram=True, cache=False, verbose=False,
+                                     cuda=default_device().type == 'cuda', save_cpu_ram=True, cache=False,
+                                     verbose=False,
                                      kid_subset_size=min(1000, len(x), len(real)),
                                      **_extractor(fidelity, extractor, weights))
     return dict(fid=out['frechet_inception_distance'], kid=out['kernel_inception_distance_mean'],

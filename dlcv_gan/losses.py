@@ -99,7 +99,9 @@ def gradient_penalty(weight: float = 10., # lambda; 10 as in the paper
 def dragan(weight: float = 10., # lambda; 10 as in the paper
            scale: float = .5, # size of the perturbation, in standard deviations of the batch
           ) -> Callable: # (D, real, fake, y) -> weighted scalar
-    "DRAGAN's penalty ([Kodali et al. 2017](https://arxiv.org/abs/1705.07215)): slope 1 around the real pictures."
+    """DRAGAN's penalty ([Kodali et al. 2017](https://arxiv.org/abs/1705.07215)): slope 1 around the real pictures.
+    The noise is that of the authors' code, uniform from 0 up, so it only brightens. Their code then draws for each
+    picture a point on the way to the perturbed one; here the slope is asked at the perturbed one itself."""
     weight = _weight(weight)
     def penalty(D, real, fake, y=None):
         x = _wide(real.detach())

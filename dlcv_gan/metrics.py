@@ -136,11 +136,10 @@ class FeatureNet(nn.Module):
                 x: Tensor, # floats (n, c, h, w) in [-1,1]; grey pictures are repeated to three channels
                ) -> Tensor: # (n, nf)
         "Features: the last activations, averaged over the picture, which is brought to 64x64 first."
-        x = x.to(self.head.weight.device)
         if x.shape[1] == 1: x = x.expand(-1, 3, -1, -1)
         if x.shape[-2:] != (64, 64):
             x = F.interpolate(x, (64, 64), mode='bilinear', antialias=True, align_corners=False)
-        return self.body(x).mean((2, 3))
+        return self.body(x.to(self.head.weight.device)).mean((2, 3)) # scaled where it comes from, seen where the net is
 
     @classmethod
     def random(cls,

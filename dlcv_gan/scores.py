@@ -42,7 +42,7 @@ def top_k_accuracy(scores: Tensor, # (n, a) probabilities or raw scores: only th
 
 # %% ../nbs/library/scores.ipynb #64b7b31e
 # What training scripts put beside weights without meaning harm: accuracies, options, paths, dates.
-_LUGGAGE = {'numpy', 'argparse', 'pathlib', 'collections', 'datetime', 'types', 'torch', '__main__'}
+_LUGGAGE = {'numpy', 'argparse', 'pathlib', 'collections', 'datetime'}
 
 
 def _luggage(file: Path) -> list[str]: # names of the classes that a pickle wants; none where one is of another kind
@@ -63,10 +63,9 @@ class Evaluator(nn.Module):
                 x: Tensor, # (n, 3, h, w) in [-1,1]; brought to 64x64, squeezed, not cropped
                ) -> Tensor: # (n, labels) raw scores
         "One raw score for each label."
-        x = x.to(self.net.fc.weight.device)
         if x.shape[-2:] != (64, 64):
             x = F.interpolate(x, (64, 64), mode='bilinear', antialias=True, align_corners=False)
-        return self.net(x)
+        return self.net(x.to(self.net.fc.weight.device)) # scaled where it comes from, seen where the net is
 
     @torch.no_grad()
     def probabilities(self,
@@ -97,14 +96,16 @@ class Evaluator(nn.Module):
             raise ValueError('labels are 0 or 1: write -1 as 0 with `labels > 0`, and leave rows without an answer out')
         device = torch.device(device or default_device())
         with random_fork(seed, device):
-            net = cls(labels.shape[1]).to(device, memory_format=torch.channels_last).train()
+            net = cls(labels.shape[1]).to(device).train()
+            # Apple's BatchNorm has wrong gradients in channels last (https://github.com/pytorch/pytorch/issues/175189)
+            if device.type != 'mps': net = net.to(memory_format=torch.channels_last)
             bs = min(bs, len(labels))
             opt = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1e-2)
             schedule = torch.optim.lr_scheduler.OneCycleLR(opt, lr, total_steps=epochs * (len(labels) // bs))
             for epoch in range(epochs):
                 total = 0.
                 for rows in torch.randperm(len(labels))[:len(labels) // bs * bs].split(bs):
-                    x = F.pad(to_float(pictures[rows.numpy()]).to(device), (3, 3, 3, 3), mode='replicate')
+                    x = F.pad(to_float(pictures[rows.numpy()]), (3, 3, 3, 3), mode='replicate').to(device)
                     top, left = torch.randint(0, 7, (2,)).tolist()
                     x = x[..., top:x.shape[-2] - 6 + top, left:x.shape[-1] - 6 + left]
                     # drawn on the CPU: the same flips wherever it is trained

@@ -16,8 +16,8 @@ from ..game.schedules import DG
 from ..systems import System
 from .gan import GAN
 from ..losses import Objective, non_saturating
-from ..nets import (AttributeEmbedding, DCGANDiscriminator, DCGANGenerator, R1Discriminator, R1Generator, on_device,
-                           score_both)
+from ..nets import (AttributeEmbedding, DCGANDiscriminator, DCGANGenerator, R1Discriminator, R1Generator,
+                           on_device, score_both)
 
 # %% ../../nbs/assignments/03_acgan.ipynb #16b65646
 class ACGAN(GAN):

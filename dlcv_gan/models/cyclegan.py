@@ -146,5 +146,5 @@ def window_error(y: Tensor, # translations (n, c, h, w)
                 ) -> Tensor: # (n,) error to the nearest right answer, in the pictures' units
     "Mean absolute error between *sorted* windows: forgives where inside its window a value stands, and nothing else."
     def windows(x): return F.unfold(x, window, stride=max(1, window//2)).unflatten(1, (x.shape[1], -1)).sort(2).values
-    mine, truths = windows(y), truth[:, None] if truth.dim() == 4 else truth
+    mine, truths = windows(y), (truth[:, None] if truth.dim() == 4 else truth).to(y.device)
     return torch.stack([(mine - windows(t)).abs().flatten(1).mean(1) for t in truths.unbind(1)]).min(0).values

@@ -71,28 +71,30 @@ class InvertibleConv(nn.Module):
 
     def weight(self) -> Tensor: # (channels, channels); log |det| is lu.diagonal().sum()
         "The matrix that every pixel's channels are multiplied by."
-        lower, upper = self._triangles()
+        lower, upper, _ = self._triangles()
         return self.permutation @ lower @ upper
 
     def _triangles(self):
-        lower = self.lu.tril(-1) + torch.eye(len(self.lu), dtype=self.lu.dtype, device=self.lu.device)
-        return lower, self.lu.triu(1) + (self.sign * self.lu.diagonal().exp()).diag()
+        eye = torch.eye(len(self.lu), dtype=self.lu.dtype, device=self.lu.device)
+        return self.lu.tril(-1) + eye, self.lu.triu(1) + (self.sign * self.lu.diagonal().exp()).diag(), eye
 
     def forward(self, x: Tensor, # (n, channels, h, w)
                ) -> Tensor: # the same shape
         "Towards the code; never in half precision, whatever the loop does to the nets."
         # a matrix product, not `conv2d`: cuDNN's convolutions round to TF32 (10 bits), products stay as they are
-        with torch.autocast(x.device.type, enabled=False):
-            return (x.movedim(1, -1) @ self.weight().T).movedim(-1, 1)
+        with torch.autocast(x.device.type, enabled=False): return self._mixed(x, self.weight())
+
+    def _mixed(self, x, matrix): return (x.movedim(1, -1) @ matrix.T).movedim(-1, 1)
 
     def inverse(self, y: Tensor, # (n, channels, h, w)
                ) -> Tensor: # the same shape
-        "Towards the picture: no matrix is inverted, the two triangles are solved for; a Mac's GPU has no doubles."
+        "Towards the picture, by the triangles' inverses; without doubles, which a Mac's GPU does not have."
         with torch.autocast(y.device.type, enabled=False):
-            x, (lower, upper) = self.permutation.T @ y.transpose(0, 1).flatten(1), self._triangles()
-            x = torch.linalg.solve_triangular(lower, x, upper=False, unitriangular=True)
-            x = torch.linalg.solve_triangular(upper, x, upper=True)
-            return x.unflatten(1, (len(y), *y.shape[2:])).transpose(0, 1)
+            lower, upper, eye = self._triangles()
+            half = torch.linalg.solve_triangular(lower, self.permutation.T, upper=False, unitriangular=True)
+            back = torch.linalg.solve_triangular(upper, half, upper=True)
+            # a step of Newton's method: the inverse of the product as `forward` has rounded it
+            return self._mixed(y, back + back @ (eye - self.weight() @ back))
 
 # %% ../../nbs/assignments/08_flow.ipynb #70ae6e20
 class Coupling(nn.Module):

@@ -152,7 +152,9 @@ def test_words_of_any_script_are_drawn_in_a_font_that_has_them(rare_font, tmp_pa
             save_picture(figure, tmp_path/'figure.png')
         drawn, size = lettering(RARE, 12)
         assert drawn == RARE and size.getname()[0] == rare_font
-    assert (tiles(torch.zeros(1, 3, 32, 32), [RARE]) < 255).any() and beside(np.zeros((8, 8, 3), np.uint8), [RARE]).any()
+    sheet = np.zeros((32, 8, 3), np.uint8)
+    for draw in (lambda word: tiles(torch.ones(1, 3, 32, 32), [word]), lambda word: beside(sheet, [word])):
+        assert (draw(RARE) != draw('')).any()
 
 
 def test_labels_may_be_a_tensor_on_any_device():
