@@ -37,7 +37,7 @@ lab: .venv/.lab             ## the notebooks in JupyterLab
 docs: .venv/.ready          ## the site, in docs/_build/html
 	$(BIN)/python docs/build.py
 
-gpu: .venv/.ready           ## everything that wants a CUDA device: its tests, the bench, every course at full scale
+gpu: .venv/.ready           ## what a CUDA device can prove in 25 minutes (GPU_MINUTES=120: more); called again, it goes on
 	bash tests/gpu
 
 bench: .venv/.ready         ## our learner against the bare loop, plain fp32 and fastai's GANLearner

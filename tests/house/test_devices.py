@@ -1,5 +1,5 @@
 "What keeps a GPU busy and its random numbers whole, as far as the code itself shows it."
-import ast
+import ast, os, re, subprocess
 from pathlib import Path
 
 import pytest
@@ -61,3 +61,26 @@ def test_these_readers_bite():
     for wrong in ('x.item()', 'float(x)', 'x.tolist()', 'x if bool(x) else 0'):
         assert waits(game.format('loss', wrong)) and not waits(game.format('sample', wrong))
     assert not waits(game.format('gate', 'x.float()'))
+
+
+# ---- `make gpu`
+
+def on_a_gpu(*steps):
+    script = PACKAGE.parent/'tests'/'gpu'
+    return subprocess.run(['bash', script, *steps], capture_output=True, text=True,
+                          env=dict(os.environ, CUDA_VISIBLE_DEVICES=''))
+
+
+def test_without_a_gpu_one_line_says_so():
+    done = on_a_gpu()
+    assert done.returncode == 2 and not done.stdout and len(done.stderr.splitlines()) == 1
+    assert 'sees no CUDA device' in done.stderr and '`make test`' in done.stderr
+
+
+def test_steps_are_known_by_name():
+    text = (PACKAGE.parent/'tests'/'gpu').read_text(encoding='utf-8')
+    steps = re.search(r'(?m)^STEPS=\((.*)\)', text)[1].split()
+    assert steps == re.findall(r'(?m)^step_(\w+)\(\)', text), 'cheapest first, and each step has its function'
+    assert re.search(r'these steps, done or not: (.*)', text)[1].split() == steps
+    done = on_a_gpu('laws', 'everything')
+    assert done.returncode == 2 and 'everything' in done.stderr and all(step in done.stderr for step in steps)

@@ -343,8 +343,8 @@ def test_a_layer_frozen_between_two_fits_stays():
 def test_an_event_given_to_an_instance_is_heard_every_turn(event):
     heard = []
     cb = Callback(**{event: lambda cb: heard.append(1)})
-    with emulated(): learn = play(small_learner('duel', graphs=True, cbs=[cb]), ROUNDS)
-    assert len(heard) == len(learn.history) == 2 * ROUNDS
+    with emulated(): learn = play(small_learner('duel', graphs=True, cbs=[cb]), 2 * ROUNDS)
+    assert len(heard) == len(learn.history) == 4 * ROUNDS
 
 
 def test_an_event_added_after_the_capture_is_heard_every_turn():

@@ -84,7 +84,8 @@ class Asks(Duel):
         return {k: v * v.item() for k, v in terms.items()}
 
 
-@pytest.mark.parametrize('schedule', [DG(1, 3), WarmUp(2, DG(1, 1)), Adaptive(), WarmUp(2, Adaptive())], ids=lambda s: s.summary)
+@pytest.mark.parametrize('schedule', [DG(1, 3), WarmUp(2, DG(1, 1)), Adaptive(), WarmUp(2, Adaptive())],
+                         ids=lambda s: s.summary)
 def test_no_schedule_asks_the_host(schedule):
     with emulated(Listing, Listing) as seen: play(small_duel(schedule, Duel()), 10)
     assert seen.replays and not [f for t in (*seen.turns, *(c['graph'].tape for c in seen.captures)) for f in t.faults]
