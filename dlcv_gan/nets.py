@@ -375,7 +375,8 @@ def on_device(net: nn.Module, # where its parameters are; one without any takes 
               *tensors: Tensor | None, # None for what is not given
              ) -> tuple: # the same in the same order
     "Move what a user hands in to where the nets are; what is there already stays as it is."
-    device = next((p.device for p in net.parameters()), None)
+    # a game knows its device; the walk through all parameters' names would cost time at every turn
+    device = getattr(net, 'device', None) or next((p.device for p in net.parameters()), None)
     return tuple(t if t is None or device is None else t.to(device) for t in tensors)
 
 # %% ../nbs/library/nets.ipynb #a751d37e

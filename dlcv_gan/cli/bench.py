@@ -28,7 +28,7 @@ from ..game.schedules import DG
 from ..models.gan import GAN
 from ..losses import non_saturating
 from ..nets import (DCGANDiscriminator, DCGANGenerator, R1Discriminator, R1Generator, ToyDiscriminator,
-                           ToyGenerator)
+                           ToyGenerator, mixes_samples, score_both)
 from ..worlds.points import ring
 
 # %% ../../nbs/command/bench.ipynb #24353307
@@ -115,7 +115,9 @@ class BareLoop:
         if self.plain: x = x.contiguous()
         with autocast():
             with torch.no_grad(): fake = self.noise(len(x))
-            loss = non_saturating.discriminator(D(x).float(), D(fake).float())
+            # what a good loop does: one pass for both, where D has no BatchNorm
+            real_score, fake_score = score_both(D, x, fake, one_pass=not self.plain and not mixes_samples(D))
+            loss = non_saturating.discriminator(real_score.float(), fake_score.float())
         self.step(opt_d, loss)
         if not self.plain: D.requires_grad_(False)
         with autocast(): loss = non_saturating.generator(D(self.noise(len(x))).float())

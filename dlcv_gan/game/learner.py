@@ -36,7 +36,7 @@ from .base import Game, draw, evaluation_mode
 from .callbacks import EMA, StopAt
 from .checkpoint import PackedRows, random_states, read_checkpoint, restore_random_states
 from .contract import REFUSED_METHODS, LiveOptimWrapper, adapt
-from .graphs import Captured, baked, capturable, graphs_wanted, side_stream
+from .graphs import Captured, asks_the_host, baked, capturable, graphs_wanted, side_stream
 from .precision import LossScale, dtype_of
 from .recorder import GameProgress, GameRecorder
 from .schedules import EveryRound, Schedule
@@ -202,6 +202,7 @@ class GameLearner(Learner):
             with self._autocast(): self.terms = {p: self.game.loss(p, *batch) for p in self.game.players()}
             self.loss = sum(v for terms in self.terms.values() for v in terms.values())
             return
+        self.turn_round = self.rounds + max(0, self.cycle - 1) # the last round that is played now
         if self.cycle: self._play_cycle(batch)
         else: self._play_turn(batch)
         self.count_turns()
@@ -333,17 +334,23 @@ class GameLearner(Learner):
             if seen == 3:
                 try: seen = self.captured[key] = Captured(self, play, inputs, self.stream)
                 except Exception as e:
-                    warnings.warn(f'a turn of the {self.player} cannot be captured as a CUDA graph '
-                                  f'({str(e).splitlines()[0][:200]}); turns are played eagerly from now on. '
-                                  'To play so from the start: GameLearner(graphs=False)', stacklevel=2)
-                    self.graphs = False
-                    self.captured.clear()
+                    self._go_on_eagerly(str(e).splitlines()[0][:200])
                     return play(*inputs)
             if not isinstance(seen, int): return seen(self, inputs)
             self.captured[key] += 1
             # a number that changes at every turn would leave a key behind each time
             if len(self.captured) > 64: self.captured.pop(next(iter(self.captured)))
-            with side_stream(self.stream): return play(*inputs)
+            with side_stream(self.stream):
+                if seen < 2: return play(*inputs)
+                played, asked = asks_the_host(lambda: play(*inputs), self.game.device)
+            if asked: self._go_on_eagerly('it asks the device for a number')
+            return played
+
+    def _go_on_eagerly(self, why):
+        warnings.warn(f'a turn of the {self.player} cannot be captured as a CUDA graph ({why}); turns are played '
+                      'eagerly from now on. To play so from the start: GameLearner(graphs=False)', stacklevel=4)
+        self.graphs = False
+        self.captured.clear()
 
     # ---- fastai's loop, without what costs time at every turn
 
