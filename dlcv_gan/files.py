@@ -6,7 +6,7 @@
 __all__ = ['write_atomic', 'write_text', 'plain', 'json_text', 'is_litter', 'same_name', 'check_name', 'check_output']
 
 # %% ../nbs/library/files.ipynb #6f524b18
-import json, math, os, re, threading, unicodedata
+import errno, json, math, os, re, threading, unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Callable
@@ -28,8 +28,10 @@ def write_atomic(file: Path, # the target
     except (OSError, RuntimeError) as e:
         cause = e if isinstance(e, OSError) else e.__context__ # torch.save hides a full disk behind a RuntimeError
         if not isinstance(cause, OSError): raise
+        full = cause.errno in (errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', None))
+        mend = 'free some space' if full else 'close what has it open, put away what stands there,'
         raise OSError(cause.errno,
-                      f'could not write {file}: {cause.strerror}; free some space or choose another folder') from None
+                      f'could not write {file}: {cause.strerror}; {mend} or choose another folder') from None
     finally:
         try: part.unlink(missing_ok=True)
         except OSError: pass # its folder is a file, or was never there: nothing was left
@@ -91,10 +93,10 @@ def check_output(out: str | Path, # a file or a folder to be written
     "ValueError or OSError where it cannot be written, or is what is read; nothing is left behind."
     out = Path(out)
     full = there = out.resolve()
-    if any(full == Path(r).resolve() or full.exists() and Path(r).exists() and full.samefile(r) for r in reads):
+    if any(full == Path(r).resolve() or os.path.exists(full) and os.path.exists(r) and full.samefile(r) for r in reads):
         raise ValueError(f'{out} is read here, and would be written over; give another place')
     try:
-        if not folder and full.is_dir(): raise IsADirectoryError(21, 'it is a folder')
+        if not folder and os.path.isdir(full): raise IsADirectoryError(21, 'it is a folder')
         while not os.path.isdir(there):
             if os.path.exists(there) and (folder or there != full): raise NotADirectoryError(20, f'{there} is a file')
             there = there.parent

@@ -311,7 +311,7 @@ def main(argv: list[str] | None = None, # the arguments; None: those of the proc
         # news for their developers
         for other in (dict(category=FutureWarning), dict(module=r'fastai\.')):
             warnings.filterwarnings('ignore', **other)
-        warnings.showwarning = lambda message, *where, **more: _on_stderr(f'warning: {" ".join(str(message).split())}')
+        warnings.showwarning = lambda message, *where, **more: complain(message, 'warning')
         try:
             try: return _run(argv)
             finally: sys.stdout.flush()

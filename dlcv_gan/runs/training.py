@@ -269,7 +269,7 @@ def _refuse_deaf(settings, learn):
 
 
 def _refuse_second(run):
-    if (run/'settings.json').exists():
+    if os.path.exists(run/'settings.json'): # where Path.exists raises for a name that is too long
         raise FileExistsError(f'{run} already holds a run of {RunSettings.read(run).system}; add --resume to go on '
                               'with it, or give another folder to --out')
 
@@ -295,6 +295,8 @@ def start(run: Path, # the folder to be
     _refuse_large(settings)
     settings.game() # nets that cannot be built are told before the pictures are decoded
     pictures = open_data(settings)
+    fewest = min(map(len, pictures if isinstance(pictures, tuple) else [pictures]))
+    if settings.bs > fewest: raise ValueError(f'--bs {settings.bs}: there are {fewest} pictures; give at most as many')
     learn = make_learner(settings, pictures)
     labels = getattr(pictures, 'labels', None) is not None
     digests = dict(data=digest_of(pictures))
@@ -343,6 +345,8 @@ def go_on(run: Path, # a run folder
     if rounds < saved.rounds:
         raise ValueError(f'{run} was started for {saved.rounds} rounds; --resume may make it longer, not {rounds}')
     if here.label_names and not (run/'conditions.csv').is_file(): write_conditions(pictures, run/'conditions.csv')
-    now = replace(here, rounds=rounds, save_every=flags.get('save_every', saved.save_every))
+    typed = {name: str(flags[name]) for name in ('data', 'evaluator') if name in flags}
+    now = replace(here, rounds=rounds, flags={**saved.flags, **typed},
+                  save_every=flags.get('save_every', saved.save_every))
     if now != saved: now.write(run)
     return pictures, learn
