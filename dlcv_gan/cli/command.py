@@ -279,7 +279,7 @@ CALLS = {'draw': _draw, 'train': _train, 'sample': _sample, 'score': _score, 'tr
 
 
 # what takes less memory, by subcommand; of the others none has a flag for it
-LESS = {'train': 'a smaller --bs, --width or --size, or --precision bf16', 'sample': 'a smaller --n',
+LESS = {'train': 'a smaller --bs, --width or --size, or --precision bf16, in a new run', 'sample': 'a smaller --n',
         'score': 'a smaller --n', 'draw': 'a smaller --size', 'bench': 'a smaller --bs or --width',
         'study': '--scale smoke, or fewer --workers', **dict.fromkeys(courses(), '--scale laptop, or smoke')}
 

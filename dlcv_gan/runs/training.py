@@ -53,12 +53,15 @@ def _tell(line, **how):
 @contextmanager
 def polite_stop(callback: Stop, # whose `signal` is set
                ):
-    "Ctrl-C and SIGTERM stop the run between two turns; a second one stops it at once."
+    "Ctrl-C, SIGTERM and a closed terminal stop the run between two turns; a second signal stops it at once."
     def stop(number, frame):
         if callback.signal: raise KeyboardInterrupt
         callback.signal = number
         _tell('\nstopping after this turn; once more stops at once, without saving')
-    try: old = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    signals = [signal.SIGINT, signal.SIGTERM]
+    # a terminal that is closed; with nohup it is ignored, and stays so
+    if hasattr(signal, 'SIGHUP') and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL: signals.append(signal.SIGHUP)
+    try: old = {s: signal.signal(s, stop) for s in signals}
     except ValueError: old = {} # not in the main thread, where no signal arrives
     try: yield
     finally:
@@ -320,7 +323,10 @@ def go_on(run: Path, # a run folder
          ) -> tuple: # (pictures, learner)
     "The settings of the folder; a flag that contradicts them is refused by name. The same pictures may lie elsewhere."
     run, saved = Path(run), RunSettings.read(run)
-    with hold_run(run): pass # whoever trains it is told at once
+    with hold_run(run): pass # who trains it is told at once
+    if (run/'weights.safetensors').is_file() and not (run/'checkpoint.pth').is_file():
+        raise FileNotFoundError(f'{run}/checkpoint.pth is gone, so the run would begin again and its weights be lost; put '
+                                'it back, or start another run in a new folder')
     saved.refuse_other(flags, run)
     here = replace(saved, **{name: saved.moved(name, flags.get(name)) for name in ('data', 'evaluator')})
     if 'data' in flags and not Path(here.data).is_dir():
@@ -330,14 +336,16 @@ def go_on(run: Path, # a run folder
     if how_many(pictures) != saved.pictures:
         raise ValueError(f'{here.data} gives {how_many(pictures)} pictures, but the run in {run} was started with '
                          f'{saved.pictures}; put the data back, or start another run in a new folder')
-    if saved.digests.get('data', digest_of(pictures)) != digest_of(pictures):
+    digests = dict(data=digest_of(pictures))
+    if saved.digests.get('data', digests['data']) != digests['data']:
         raise ValueError(f'{here.data} holds other pictures or labels than the run in {run} was started with; put '
                          'the data back, say with --data where they are, or start another run in a new folder')
     if here.evaluator:
         if not Path(here.evaluator).is_file():
             raise FileNotFoundError(f'{here.evaluator}, by which the run in {run} is scored, is not there; say with '
                                     '--evaluator where it is now')
-        if saved.digests.get('evaluator', now := digest(here.evaluator)) != now:
+        digests['evaluator'] = digest(here.evaluator)
+        if saved.digests.get('evaluator', digests['evaluator']) != digests['evaluator']:
             raise ValueError(f'--evaluator {here.evaluator}: the run in {run} was started with another one; put that '
                              'back, or start another run in a new folder')
     learn = make_learner(saved, pictures)
@@ -346,7 +354,7 @@ def go_on(run: Path, # a run folder
         raise ValueError(f'{run} was started for {saved.rounds} rounds; --resume may make it longer, not {rounds}')
     if here.label_names and not (run/'conditions.csv').is_file(): write_conditions(pictures, run/'conditions.csv')
     typed = {name: str(flags[name]) for name in ('data', 'evaluator') if name in flags}
-    now = replace(here, rounds=rounds, flags={**saved.flags, **typed},
+    now = replace(here, rounds=rounds, flags={**saved.flags, **typed}, digests=digests,
                   save_every=flags.get('save_every', saved.save_every))
     if now != saved: now.write(run)
     return pictures, learn
