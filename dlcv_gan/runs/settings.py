@@ -232,7 +232,8 @@ class RunSettings:
                 if isinstance(v, int) and name != 'seed' and abs(v) > MOST:
                     raise ValueError(f'{spoken(name)} {v}: give a number of {MOST} at most')
         for name, value in self.build.items(): # a net of -1 blocks would be one of none, without a word
-            if isinstance(value, (int, float)) and value < 0: raise ValueError(f'{spoken(name)} {value}: give 0 or more')
+            if isinstance(value, (int, float)) and value < 0:
+                raise ValueError(f'{spoken(name)} {value}: give 0 or more')
             if name in ('blocks', 'depth', 'levels', 'steps') and isinstance(value, int) and value > 1000:
                 raise ValueError(f'{spoken(name)} {value}: give at most 1000 layers')
         if self.bs < 1: raise ValueError(f'--bs {self.bs}: give at least 1 picture')

@@ -325,8 +325,8 @@ def go_on(run: Path, # a run folder
     run, saved = Path(run), RunSettings.read(run)
     with hold_run(run): pass # who trains it is told at once
     if (run/'weights.safetensors').is_file() and not (run/'checkpoint.pth').is_file():
-        raise FileNotFoundError(f'{run}/checkpoint.pth is gone, so the run would begin again and its weights be lost; put '
-                                'it back, or start another run in a new folder')
+        raise FileNotFoundError(f'{run}/checkpoint.pth is gone, so the run would begin again and its weights be lost; '
+                                'put it back, or start another run in a new folder')
     saved.refuse_other(flags, run)
     here = replace(saved, **{name: saved.moved(name, flags.get(name)) for name in ('data', 'evaluator')})
     if 'data' in flags and not Path(here.data).is_dir():
