@@ -133,8 +133,10 @@ def test_where_something_lies_by_now(tmp_path, monkeypatch):
     assert settings.moved('data', 'here') == str(tmp_path/'other'/'here')
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=['Cs', 'Cc']), min_size=1), min_size=1, max_size=4, unique=True),
-       st.data())
+NAMES = st.text(st.characters(exclude_categories=['Cs', 'Cc']), min_size=1)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4, unique=True), st.data())
 def test_columns_are_found_by_name_in_any_order(names, data):
     order = data.draw(st.permutations(range(len(names))))
     labels = np.eye(len(names), dtype=np.uint8)
