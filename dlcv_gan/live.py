@@ -6,7 +6,7 @@
 __all__ = ['film', 'Film', 'LiveView', 'latent_directions', 'explore']
 
 # %% ../nbs/library/live.ipynb #beabca51
-import io
+import io, warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -76,6 +76,7 @@ class _Spectator(Callback):
 # %% ../nbs/library/live.ipynb #ad556204
 class Film(_Spectator):
     "fastai callback: a film of fixed latents from the first round to the last."
+    order = 85 # after the checkpoint (80): a picture must never cost the rounds that are not saved yet
     def __init__(self,
                  path: str | Path, # where the GIF goes when the fit ends
                  every: int = 100, # rounds between frames, doubled each time there are too many frames
@@ -88,12 +89,13 @@ class Film(_Spectator):
                  most: int = 120, # frames kept at most
                 ):
         super().__init__(every, n, nrow, seed, y)
-        self.path, self.fps, self.size, self.most, self.frames = Path(path), fps, size, most, []
+        self.path, self.fps, self.size, self.most, self.frames, self.seen = Path(path), fps, size, most, [], 0
 
     def before_fit(self):
-        "Take the first frame before anything has moved."
+        "Take the first frame before anything has moved, or the one that was due when the last fit was stopped."
+        seen = self.seen
         super().before_fit()
-        if not self.frames: self.look()
+        if not self.frames or seen < self.seen: self.look()
 
     def look(self):
         "Take a frame; thin the film out when it grows too long."
@@ -102,20 +104,22 @@ class Film(_Spectator):
             self.frames, self.every, self.seen = self.frames[::2], self.every * 2, self.seen // 2
 
     def after_fit(self):
-        "Take the last frame and write the film."
+        "Take the last frame and write the film; one that cannot be written is a warning, the run is what counts."
         last = self.pictures()
         if not (last == self.frames[-1]).all(): self.frames.append(last)
-        film(self.frames, self.path, self.fps, self.size)
+        try: film(self.frames, self.path, self.fps, self.size)
+        except OSError as e: warnings.warn(f'there is no film: {e}')
 
-    def state_dict(self) -> dict: # the interval and the frames
+    def state_dict(self) -> dict: # the interval, looks so far, and the frames
         "What a checkpoint keeps, so that the film of a resumed run starts with the run."
-        return dict(every=self.every, frames=[torch.from_numpy(f) for f in self.frames])
+        return dict(every=self.every, seen=self.seen, frames=[torch.from_numpy(f) for f in self.frames])
 
     def load_state_dict(self,
                         state: dict, # what `state_dict` returned
                        ):
         "Go on with a checkpoint's film."
-        self.every, self.frames = state['every'], [f.numpy() for f in state['frames']]
+        self.every, self.frames = state['every'], [f.cpu().numpy() for f in state['frames']]
+        self.seen = state.get('seen', self.learn.rounds // self.every) # earlier versions did not keep it
 
 # %% ../nbs/library/live.ipynb #85ed25b2
 class LiveView(_Spectator):

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ..models.cyclegan import CycleGAN
 from ..models.flow import Flow, InvertibleConv
-from ..files import write_atomic
+from ..files import check_name, check_output, json_text, write_atomic, write_text
 from ..game.base import Game
 from ..runs.folder import label_names, load_run
 from ..runs.settings import RunSettings
@@ -164,11 +164,13 @@ def export_game(game: Game, # trained
     try: import onnx, onnxruntime, onnxscript # noqa: F401
     except ImportError as e: raise ImportError(f"export needs ONNX ({e}): pip install 'dlcv_gan[export]'") from None
     if bits not in (8, 32): raise ValueError(f'bits is {bits}: weights are stored in 8 or 32')
+    check_name('--name', name)
     out, stored = Path(out), round_weights(game) if bits == 8 else game
     found, worst = {}, 0.
     can = parts(stored, size, len(labels))
     if unknown := [k for k in only or () if k not in can]:
         raise ValueError(f'no part is called {unknown[0]!r}: {name} has {", ".join(can)}')
+    _check_files(out, name, can)
     for what in only or can:
         part = can[what]
         data, file = to_onnx(part), f'{name}.{what}.onnx'
@@ -180,8 +182,18 @@ def export_game(game: Game, # trained
                            outputs={k: list(v.shape[1:]) for k, v in zip(part.outputs, made)})
     said = dict(name=name, size=size, nz=getattr(game, 'nz', None), labels=list(labels),
                 bytes=sum(p['bytes'] for p in found.values()), parts=found, parity=worst, **about)
-    write_atomic(out/f'{name}.json', lambda f: f.write(json.dumps(said, indent=1).encode()))
+    write_text(out/f'{name}.json', json_text(said))
     return said
+
+
+def _check_files(out, name, can):
+    "Tell now what cannot be written, or would be written over what is no export."
+    check_output(out, folder=True)
+    check_output(out/f'{name}.{max(can, key=len)}.onnx')
+    about = out/f'{name}.json'
+    try: ours = not about.exists() or 'parts' in json.loads(about.read_text(encoding='utf-8'))
+    except (ValueError, TypeError): ours = False
+    if not ours: raise FileExistsError(f'{about} is there and is of no export; give another --name, or another folder')
 
 
 def export_run(run: str | Path, # a folder that `dlcv_gan train` wrote
@@ -192,5 +204,6 @@ def export_run(run: str | Path, # a folder that `dlcv_gan train` wrote
               ) -> dict: # what stands in the JSON
     "Export a run's trained game, its moving average where there is one."
     settings, run = RunSettings.read(run), Path(run)
-    return export_game(load_run(run), out, name or run.resolve().name, settings.size, label_names(run), bits,
+    name = run.resolve().name if name is None else name
+    return export_game(load_run(run, device='cpu'), out, name, settings.size, label_names(run), bits,
                        system=settings.system, rounds=settings.rounds, **about)

@@ -6,7 +6,7 @@
 __all__ = ['Stop', 'polite_stop', 'ProgressLine', 'KeepBest', 'make_learner', 'finish', 'train_run', 'start', 'go_on']
 
 # %% ../../nbs/library/runs/training.ipynb #e74f94b6
-import math, signal, sys, time
+import copy, math, os, signal, sys, time, warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,14 +22,15 @@ from fastai.data.core import DataLoaders
 
 from ..data.loaders import Batches, Unpaired, picture_loaders
 from ..data.pictures import Pictures, to_float
-from ..files import write_text
+from ..files import check_output, contents, write_text
 from ..game.base import Game, draw
 from ..game.callbacks import EMA, Checkpoint
 from ..game.learner import GameLearner, adam
 from ..live import Film
-from .folder import how_many, load_run, open_data, read_conditions_of, save_weights, write_conditions
+from .folder import (digest_of, hold_run, how_many, load_run, open_data, read_conditions_of, save_weights,
+                                  write_conditions)
 from .scoring import scorer
-from .settings import RunSettings, length
+from .settings import RunSettings, build_options, digest, is_out_of_memory, length
 from ..view import plot_curves, save_picture
 
 # %% ../../nbs/library/runs/training.ipynb #b42c6e56
@@ -42,15 +43,25 @@ class Stop(Callback):
         if self.signal: raise CancelFitException
 
 
+def _tell(line, **how):
+    "Print on stderr; False where nobody listens any more: a terminal that was closed must not end the night's run."
+    try: print(line, file=sys.stderr, flush=True, **how)
+    except (OSError, ValueError): return False
+    return True
+
+
 @contextmanager
 def polite_stop(callback: Stop, # whose `signal` is set
                ):
-    "Ctrl-C and SIGTERM stop the run between two turns; a second one stops it at once."
+    "Ctrl-C, SIGTERM and a closed terminal stop the run between two turns; a second signal stops it at once."
     def stop(number, frame):
         if callback.signal: raise KeyboardInterrupt
         callback.signal = number
-        print('\nstopping after this turn; once more stops at once, without saving', file=sys.stderr)
-    try: old = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        _tell('\nstopping after this turn; once more stops at once, without saving')
+    signals = [signal.SIGINT, signal.SIGTERM]
+    # a terminal that is closed; with nohup it is ignored, and stays so
+    if hasattr(signal, 'SIGHUP') and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL: signals.append(signal.SIGHUP)
+    try: old = {s: signal.signal(s, stop) for s in signals}
     except ValueError: old = {} # not in the main thread, where no signal arrives
     try: yield
     finally:
@@ -68,19 +79,19 @@ class ProgressLine(Callback):
 
     def before_fit(self):
         "Look at the clock."
-        self.start, self.first, self.shown = time.time(), self.learn.rounds, 0.
+        self.start, self.first, self.shown, self.heard = time.time(), self.learn.rounds, 0., True
 
     def after_batch(self):
         "Write the line where it is due."
         i, rounds, now = self.learn.rounds, self.last, time.time()
         live = sys.stderr.isatty() and not self.name_of_run
         due = now - self.shown > .5 or i == rounds if live else i * 10 // rounds > (i - 1) * 10 // rounds
-        if self.learn.moved or not due: return
+        if self.learn.moved or not due or not self.heard: return
         self.shown = now
         left, done = (now - self.start) / max(i - self.first, 1) * (rounds - i), round(20 * i / rounds)
         losses = ' '.join(f'{p} {v[-1]:.4g}' for p, v in self.recorder.train_sums.items() if v)
-        print(f'{self.name_of_run}{"█" * done}{"░" * (20 - done)} round {i:,}/{rounds:,}  {losses}  {left:.0f} s left',
-              end='  \r' if live and i < rounds else '\n', file=sys.stderr, flush=True)
+        self.heard = _tell(f'{self.name_of_run}{"█" * done}{"░" * (20 - done)} round {i:,}/{rounds:,}  {losses}  '
+                           f'{left:.0f} s left', end='  \r' if live and i < rounds else '\n')
 
 # %% ../../nbs/library/runs/training.ipynb #2b83d8fa
 class KeepBest(Callback):
@@ -128,6 +139,12 @@ def _one_cycle(lr, players):
     return ParamScheduler({'lr': lambda share: cycle(share).tolist()})
 
 
+def _linear_decay(lr, players, start):
+    "The learning rate stays as it is for that share of the run, and then falls to 0 in a straight line."
+    top = lr if isinstance(lr, list) else [lr] * players
+    return ParamScheduler({'lr': lambda share: [v * min(1., (1 - share) / (1 - start)) for v in top]})
+
+
 def make_learner(settings: RunSettings, # of a run
                  pictures: Pictures | tuple, # to train on; a pair for a system that learns from two domains
                  cbs: tuple = (), # more callbacks
@@ -137,25 +154,38 @@ def make_learner(settings: RunSettings, # of a run
     game, lr = settings.game(), settings.lr
     dls = _loaders(settings, pictures)
     cbs = [*([EMA(settings.ema)] if settings.ema else []), *cbs]
+    lr, start = list(lr) if isinstance(lr, tuple) else lr, getattr(settings.definition, 'decay_from', 1.)
     if settings.one_cycle: cbs.append(_one_cycle(lr, len(game.players())))
+    elif start < 1: cbs.append(_linear_decay(lr, len(game.players()), start))
     learn = GameLearner(dls, game, settings.who_moves(), lr=tuple(lr) if isinstance(lr, list) else lr,
-                        opt_func=partial(adam, betas=tuple(settings.betas)), precision=settings.precision, cbs=cbs)
+                        opt_func=partial(adam, betas=tuple(settings.betas)), precision=settings.precision,
+                        graphs=settings.graphs, cbs=cbs)
     # training's noise depends on the seed, not on how many numbers the nets' start took
     torch.manual_seed(settings.seed + 1)
     return learn
 
 # %% ../../nbs/library/runs/training.ipynb #6fc71c3e
+def _spare(write, *args):
+    "Write what can be made again: where that fails, a warning."
+    try: write(*args)
+    except (OSError, RuntimeError, MemoryError) as e:
+        if not isinstance(e, OSError) and not is_out_of_memory(e): raise
+        warnings.warn(str(e))
+
+
 def finish(learn: GameLearner, # after its last round
            run: Path, # the run folder
            seed: int, # of the samples
           ):
     "Leave the weights, samples of what `load_run` gives back, and the curves."
     (run/'weights.safetensors').unlink(missing_ok=True) # samples first: where weights are, the run is complete
-    y, best = read_conditions_of(run, 32), (run/'best.safetensors').is_file()
-    if best: pictures = draw(load_run(run, device=learn.game.device), 32, y, seed=seed)
-    else: pictures = learn.sample(32, y=y, seed=seed)
-    save_picture(pictures, run/'samples.png')
-    save_picture(plot_curves(learn.history), run/'curves.png')
+    def samples():
+        y, best = read_conditions_of(run, 32), (run/'best.safetensors').is_file()
+        if best: pictures = draw(load_run(run, device=learn.game.device), 32, y, seed=seed)
+        else: pictures = learn.sample(32, y=y, seed=seed)
+        save_picture(pictures, run/'samples.png')
+    _spare(samples)
+    _spare(lambda: save_picture(plot_curves(learn.history), run/'curves.png'))
     save_weights(learn, run/'weights.safetensors')
 
 
@@ -167,66 +197,164 @@ def train_run(run: str | Path, # the run folder; must hold settings.json
              ) -> int | None: # the signal that came; None: none did, and the run is finished
     "Train the run that a folder's settings describe, to its last round or to a signal."
     run, settings = Path(run), RunSettings.read(run)
-    pictures = open_data(settings) if pictures is None else pictures
-    learn = learn or make_learner(settings, pictures)
+    with hold_run(run):
+        pictures = open_data(settings) if pictures is None else pictures
+        learn = learn or make_learner(settings, pictures)
+        return _train(run, settings, resume, pictures, learn, name)
+
+
+def _train(run, settings, resume, pictures, learn, name):
+    "As `train_run`, in a folder that is held."
     film = Film(run/'samples.gif', every=max(1, settings.rounds // 40), seed=settings.seed, most=60,
                 y=read_conditions_of(run, 16))
     if isinstance(pictures, tuple): film.z = to_float(pictures[0].images[:16])
-    stop, best = Stop(), None
+    stop, best, checkpoint = Stop(), None, run/'checkpoint.pth'
     if settings.best_every:
         best = KeepBest(run/'best.safetensors', scorer(settings, pictures), settings.best_every, settings.rounds)
-    learn.add_cbs([stop, film, ProgressLine(settings.rounds, name),
-                   Checkpoint(run/'checkpoint.pth', settings.save_every), *([best] if best else [])])
-    if resume and (run/'checkpoint.pth').exists(): learn.load(run/'checkpoint.pth')
+    # rounds from save to save only where somebody asked for them: the clock knows what a save costs
+    writers = [film, Checkpoint(checkpoint, **(dict(every=settings.save_every) if settings.save_every else {})),
+               *([best] if best else [])]
+    learn.add_cbs([stop, ProgressLine(settings.rounds, name), *writers])
+    if resume and checkpoint.exists(): learn.load(checkpoint)
     (run/'weights.safetensors').unlink(missing_ok=True) # it would be older than what follows
+    # whatever was drawn since the nets were made, the noise is the seed's own
+    if not learn.rounds: torch.manual_seed(settings.seed + 1)
     try:
         with polite_stop(stop), learn.no_bar(), learn.no_logging(): learn.fit_to(settings.rounds)
+    except Exception as e:
+        if not (learn.rounds or resume or checkpoint.exists() or isinstance(e, ArithmeticError)): _forget(run)
+        raise
     finally:
-        if learn.rows: write_text(run/'history.csv', learn.history.to_csv(index=False))
-        if best and best.scores:
-            write_text(run/'scores.csv', pd.DataFrame(best.scores, columns=['round', 'score']).to_csv(index=False))
+        if (run/'settings.json').exists():
+            if learn.rows: _spare(lambda: write_text(run/'history.csv', learn.history.to_csv(index=False)))
+            if best and best.scores:
+                table = pd.DataFrame(best.scores, columns=['round', 'score'])
+                _spare(lambda: write_text(run/'scores.csv', table.to_csv(index=False)))
     if learn.rounds == settings.rounds: finish(learn, run, settings.seed)
     return stop.signal
 
+
+def _forget(run):
+    "Take back what `start` wrote."
+    for name in ('settings.json', 'conditions.csv'): (run/name).unlink(missing_ok=True)
+
 # %% ../../nbs/library/runs/training.ipynb #70d82d4f
+def _memory():
+    "Bytes that training may take: of the GPU, else of the machine; infinite where nobody says."
+    if torch.cuda.is_available(): return torch.cuda.mem_get_info()[1]
+    try: return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    except (AttributeError, ValueError, OSError): return math.inf
+
+
+def _refuse_large(settings):
+    "ValueError for nets that cannot be trained in this machine's memory; the meta device counts without taking any."
+    system = settings.definition
+    try:
+        with torch.device('meta'): game = system.build(**build_options(system, settings.build))
+        numbers = sum(p.numel() for p in game.parameters())
+    except Exception: return # what is wrong there is told by who really builds it
+    if 16 * numbers > (there := _memory()): # weights, gradients, two moments
+        raise ValueError(f'{system.name} of this size has {numbers:,} parameters: training needs '
+                         f'{16 * numbers / 1e9:,.0f} GB of memory at least, there are {there / 1e9:,.0f}; give a '
+                         'smaller --width, --nz or --size')
+
+
+def _refuse_deaf(settings, learn):
+    "ValueError where an adaptive schedule would hear nothing: it goes by the game's note `rank`."
+    if not settings.schedule.get('adaptive'): return
+    with torch.random.fork_rng():
+        game, batch = copy.deepcopy(learn.game), [part[:2] for part in learn.dls.train.one_batch()]
+        game.notes = {}
+        for player in game.players(): game.loss(player, *batch)
+    if 'rank' not in game.notes:
+        raise ValueError(f'--adaptive: {settings.system} does not say how far its discriminator is ahead, so nobody '
+                         'would ever wait; leave the flag out, or give --d and --g')
+
+
+def _refuse_second(run):
+    if os.path.exists(run/'settings.json'): # where Path.exists raises for a name that is too long
+        raise FileExistsError(f'{run} already holds a run of {RunSettings.read(run).system}; add --resume to go on '
+                              'with it, or give another folder to --out')
+
+
 def start(run: Path, # the folder to be
           flags: dict, # what was given: flag -> value, with underscores
          ) -> tuple: # (pictures, learner)
     "Check everything, then write the settings: nothing is left behind by a run that cannot start."
-    if (run/'settings.json').exists():
-        raise FileExistsError(f'{run} already holds a run of {RunSettings.read(run).system}; add --resume to go on '
-                              'with it, or give another folder to --out')
+    run = Path(run)
+    _refuse_second(run)
     if 'system' not in flags:
         raise ValueError('train what? name a system, such as vae (`dlcv_gan systems` lists them)')
     if 'data' not in flags: raise ValueError('--data is missing: the folder with the pictures')
-    if not Path(flags['data']).is_dir():
-        raise FileNotFoundError(f"--data {flags['data']}: there is no such folder; draw one with "
+    if not (data := Path(flags['data'])).is_dir():
+        raise FileNotFoundError(f"--data {data}: there is no such folder; draw one with "
                                 "`dlcv_gan draw faces`, or give the folder that you unpacked")
+    check_output(run, folder=True, reads=[data])
+    if data.resolve() in run.resolve().parents and run.is_dir() and any(p.name[0] != '.' for p in contents(run)):
+        raise FileExistsError(f'{run} is a folder of the data: samples and curves would lie among the pictures; give '
+                              'another folder to --out')
     settings = RunSettings.from_flags(flags)
+    if 'rounds' in flags or 'epochs' in flags: length(flags, 1, 1)
+    _refuse_large(settings)
     settings.game() # nets that cannot be built are told before the pictures are decoded
     pictures = open_data(settings)
+    fewest = min(map(len, pictures if isinstance(pictures, tuple) else [pictures]))
+    if settings.bs > fewest: raise ValueError(f'--bs {settings.bs}: there are {fewest} pictures; give at most as many')
     learn = make_learner(settings, pictures)
-    settings = settings.with_data(how_many(pictures), len(learn.dls.train))
+    labels = getattr(pictures, 'labels', None) is not None
+    digests = dict(data=digest_of(pictures))
+    if settings.evaluator: digests['evaluator'] = digest(settings.evaluator)
+    settings = settings.with_data(how_many(pictures), len(learn.dls.train), list(pictures.attributes) if labels else [],
+                                  digests)
+    _refuse_deaf(settings, learn)
     if settings.best_every: scorer(settings, pictures) # a wrong evaluator is told now
-    if getattr(pictures, 'labels', None) is not None: write_conditions(pictures, run/'conditions.csv')
-    settings.write(run)
+    run.mkdir(parents=True, exist_ok=True)
+    with hold_run(run):
+        _refuse_second(run) # somebody else may have been quicker
+        try:
+            if labels: write_conditions(pictures, run/'conditions.csv')
+            settings.write(run)
+        except BaseException: _forget(run); raise
     return pictures, learn
 
 
 def go_on(run: Path, # a run folder
           flags: dict, # what was given this time
          ) -> tuple: # (pictures, learner)
-    "The settings of the folder; a flag that contradicts them is refused by name."
-    saved = RunSettings.read(run)
+    "The settings of the folder; a flag that contradicts them is refused by name. The same pictures may lie elsewhere."
+    run, saved = Path(run), RunSettings.read(run)
+    with hold_run(run): pass # who trains it is told at once
+    if (run/'weights.safetensors').is_file() and not (run/'checkpoint.pth').is_file():
+        raise FileNotFoundError(f'{run}/checkpoint.pth is gone, so the run would begin again and its weights be lost; '
+                                'put it back, or start another run in a new folder')
     saved.refuse_other(flags, run)
-    pictures = open_data(saved)
+    here = replace(saved, **{name: saved.moved(name, flags.get(name)) for name in ('data', 'evaluator')})
+    if 'data' in flags and not Path(here.data).is_dir():
+        raise FileNotFoundError(f"--data {flags['data']}: there is no such folder; give the one with the pictures that "
+                                f'the run in {run} learned from')
+    pictures = open_data(here)
     if how_many(pictures) != saved.pictures:
-        raise ValueError(f'{saved.data} gives {how_many(pictures)} pictures, but the run in {run} was started with '
+        raise ValueError(f'{here.data} gives {how_many(pictures)} pictures, but the run in {run} was started with '
                          f'{saved.pictures}; put the data back, or start another run in a new folder')
+    digests = dict(data=digest_of(pictures))
+    if saved.digests.get('data', digests['data']) != digests['data']:
+        raise ValueError(f'{here.data} holds other pictures or labels than the run in {run} was started with; put '
+                         'the data back, say with --data where they are, or start another run in a new folder')
+    if here.evaluator:
+        if not Path(here.evaluator).is_file():
+            raise FileNotFoundError(f'{here.evaluator}, by which the run in {run} is scored, is not there; say with '
+                                    '--evaluator where it is now')
+        digests['evaluator'] = digest(here.evaluator)
+        if saved.digests.get('evaluator', digests['evaluator']) != digests['evaluator']:
+            raise ValueError(f'--evaluator {here.evaluator}: the run in {run} was started with another one; put that '
+                             'back, or start another run in a new folder')
     learn = make_learner(saved, pictures)
     rounds = length(flags, len(learn.dls.train), saved.rounds)
     if rounds < saved.rounds:
         raise ValueError(f'{run} was started for {saved.rounds} rounds; --resume may make it longer, not {rounds}')
-    if 'save_every' in flags or rounds > saved.rounds:
-        replace(saved, rounds=rounds, save_every=flags.get('save_every', saved.save_every)).write(run)
+    if here.label_names and not (run/'conditions.csv').is_file(): write_conditions(pictures, run/'conditions.csv')
+    typed = {name: str(flags[name]) for name in ('data', 'evaluator') if name in flags}
+    now = replace(here, rounds=rounds, flags={**saved.flags, **typed}, digests=digests,
+                  save_every=flags.get('save_every', saved.save_every))
+    if now != saved: now.write(run)
     return pictures, learn

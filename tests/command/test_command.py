@@ -129,7 +129,7 @@ def test_killed_run_goes_on_to_the_same_weights(whole, faces, tmp_path):
 def test_ctrl_c_saves_and_says_how_to_go_on(faces, tmp_path):
     run = tmp_path/'stopped'
     command = [sys.executable, '-m', 'dlcv_gan.cli.command', 'train', 'vae', '--data', str(faces), *SMALL, '--rounds',
-               '100000', '--out', str(run)]
+               '100000', '--save-every', '6', '--out', str(run)]
     process = subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.time() + 120
     while not (run/'checkpoint.pth').exists() and time.time() < deadline and process.poll() is None: time.sleep(.02)
@@ -149,7 +149,7 @@ def test_a_run_can_be_made_longer_but_not_shorter(vae, tmp_path):
 
 def test_conflicts_on_resume_are_named(vae, faces):
     assert '--bs 4' in (said := refused('train', '--out', vae, '--resume', '--bs', 4)) and 'started with 8' in said
-    assert '--system gan' in refused('train', 'gan', '--out', vae, '--resume')
+    assert 'SYSTEM gan' in refused('train', 'gan', '--out', vae, '--resume')
     # the same again is no conflict
     assert call('train', 'vae', '--data', faces, *SMALL, '--seed', 0, '--out', vae, '--resume')[0] == 0
     assert 'add --resume' in refused('train', 'vae', '--data', faces, *SMALL, '--out', vae)
@@ -212,7 +212,7 @@ def test_help_teaches_without_loading_torch():
 @pytest.mark.parametrize('flags, named', [
     (['gna'], "'gan'"), (['vae', '--d', '2'], '--d: R1.VAE has one player'),
     (['vae', '--spectral'], '--spectral: R1.VAE takes no such'),
-    (['vae', '--set', 'kl-weight'], 'NAME=VALUE'), (['vae', '--set', 'beta=2'], '--beta: R1.VAE takes no such'),
+    (['vae', '--set', 'kl-weight'], 'NAME=VALUE'), (['vae', '--set', 'beta=2'], '--set beta: R1.VAE takes no such'),
     (['gan', '--d', '0', '--g', '0'], '0:0 moves nobody'),
     (['gan', '--objective', 'hinged'], '--objective hinged'), (['gan', '--penalty', 'r2'], '--penalty r2'),
     (['gan', '--penalty-weight', '3'], '--penalty-weight: say which'),
