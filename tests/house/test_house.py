@@ -21,8 +21,9 @@ BELOW = {'library': set(), 'worlds': set(),
          'studies': {'library', 'worlds', 'models'},
          'courses': {'library', 'worlds', 'models', 'studies'},
          'cli': {'library', 'worlds', 'models', 'studies', 'courses'}}
-# Files are written whole or not at all, three scales have one switch: all may know these two, they know none of ours.
-COMMON = {'files', 'scale'}
+# Files are written whole or not at all, three scales have one switch, a fork of the random state has one spelling: all
+# may know these three, they know none of ours.
+COMMON = {'files', 'rng', 'scale'}
 # What an assignment may know: the rules of a game, the losses, the networks its report prints, its catalogue entry.
 ASSIGNMENT = {'game.base', 'game.schedules', 'losses', 'nets', 'residual', 'systems'}
 # The arrows inside the rooms, each with the reason that pays for it.
