@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .losses import minimax, non_saturating
 from .nets import DCGANDiscriminator
+from .rng import random_fork
 
 # %% ../nbs/library/check.ipynb #1da4a4fe
 laws: dict[str, Callable] = {} # name of the exercise -> its law
@@ -46,8 +47,7 @@ def verdict(name: str, # of the exercise, such as 'wgan.2'
         near = difflib.get_close_matches(str(name), laws, 3, .4) or sorted(laws)
         raise ValueError(f"no exercise called {name!r} can be checked; "
                          f"the nearest {'are' if len(near) > 1 else 'is'} {', '.join(near)}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with random_fork(0):
         try: return next((Verdict(False, hint) for holds, hint in laws[name](answer) if not holds), Verdict(True, ''))
         except _Unfit as e: return Verdict(False, f'{e}; the exercise asks for {laws[name].__doc__}')
         except Exception as e: # whatever the student's code may raise

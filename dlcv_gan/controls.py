@@ -171,7 +171,7 @@ def translation_controls(game: Game, # with `translate(x, to)`
 
     def paint(to, picture, own):
         domain = pictures[to == 'a']
-        x = read_picture(own[0]['content'], size) if own else domain[picture % len(domain)][None]
+        x = read_picture(own[0]['content'], size) if own else domain[picture % len(domain)][None].cpu()
         y = game.translate(x, to)
         back = game.translate(y, 'ab'.replace(to, ''))
         return tiles(torch.cat([x, y, back]), ['yours' if own else 'picture', 'translated', 'and back'], width=192)

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from .files import write_atomic
+from .rng import random_fork
 from .view import as_sheet, curve_panels, draw_curves, enlarged, loss_terms, show_grid, to_grid
 from .widgets import png
 
@@ -57,8 +58,7 @@ class _Spectator(Callback):
     def before_fit(self):
         "Draw the latents that will be watched; a resumed fit goes on watching the same ones."
         if getattr(self, 'z', None) is None:
-            with torch.random.fork_rng():
-                torch.manual_seed(self.seed)
+            with random_fork(self.seed, self.learn.game.device):
                 self.z = self.learn.game.latent(self.n)
         self.seen = self.learn.rounds // self.every
 
@@ -70,8 +70,7 @@ class _Spectator(Callback):
 
     def pictures(self) -> np.ndarray:
         "The watched latents as a sheet."
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
+        with random_fork(self.seed, self.learn.game.device):
             return to_grid(self.learn.sample(self.n, y=self.y, z=self.z), self.nrow)
 
 # %% ../nbs/library/live.ipynb #ad556204
@@ -201,11 +200,11 @@ def latent_directions(game, # a game or learner with `latent(n)` (standard norma
                       y: Tensor | None = None, # (a,) one label for all pictures
                      ) -> Tensor: # (k, nz) orthonormal, the most visible first
     "The latent directions that change pictures most: singular vectors of the mean Jacobian, by Stein's lemma."
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(seed)
+    with random_fork(seed, getattr(game, 'device', 'cpu')), torch.no_grad():
         z = game.latent(n)
-        x = game.sample(n, y=None if y is None else y.expand(n, -1), z=z)
-    z, x = z.detach().flatten(1).double().cpu(), x.detach().flatten(1).double().cpu()
+        x = game.sample(n, y=None if y is None else y.to(z.device).expand(n, -1), z=z)
+    # to the CPU first: a Mac's GPU has no doubles
+    z, x = z.detach().flatten(1).cpu().double(), x.detach().flatten(1).cpu().double()
     x = x - x.mean(0)
     # (z - mean)^T times the n x n root of x x^T has the same left singular vectors as z^T x, at any picture size
     values, vectors = torch.linalg.eigh(x @ x.T)
@@ -235,8 +234,7 @@ def explore(game, # a game or learner with `latent(n)` and `sample(n, y=None, z=
     picture = w.Image(format='png', width=width, height=width)
 
     def draw(_=None):
-        with torch.random.fork_rng(), torch.no_grad():
-            torch.manual_seed(start.value)
+        with random_fork(start.value, getattr(game, 'device', 'cpu')), torch.no_grad():
             z = game.latent(1)
             move = torch.zeros(())
             if sliders: move = torch.tensor([s.value for s in sliders]) @ directions[:len(sliders)].cpu()

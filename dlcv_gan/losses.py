@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .parallel import share
+
 # %% ../nbs/library/losses.ipynb #270de872
 class Objective(NamedTuple):
     "What the two players lower, as functions of raw scores."
@@ -88,7 +90,7 @@ def gradient_penalty(weight: float = 10., # lambda; 10 as in the paper
             raise ValueError(f'real {tuple(real.shape)} and fake {tuple(fake.shape)} '
                              'must be of one shape to draw lines between them')
         x = _wide(real.detach())
-        t = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device, dtype=x.dtype)
+        t = share(torch.rand, len(x), *[1] * (x.dim() - 1), device=x.device, dtype=x.dtype)
         off = _length(input_gradient(D, torch.lerp(x, fake.detach().to(x), t), y)) - target
         return weight * (F.relu(off) if one_sided else off).square().mean()
     return penalty
@@ -101,7 +103,7 @@ def dragan(weight: float = 10., # lambda; 10 as in the paper
     weight = _weight(weight)
     def penalty(D, real, fake, y=None):
         x = _wide(real.detach())
-        x = x + scale * x.std() * torch.rand_like(x)
+        x = x + scale * x.std() * share(torch.rand, *x.shape, device=x.device, dtype=x.dtype)
         return weight * (_length(input_gradient(D, x, y)) - 1).square().mean()
     return penalty
 

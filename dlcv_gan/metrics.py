@@ -7,6 +7,7 @@ __all__ = ['floats_of', 'Error', 'mse', 'sharpness', 'pixel_distances', 'diversi
            'FeatureNet', 'frechet_distance', 'kernel_distance', 'Estimate', 'with_interval', 'asked_and_found']
 
 # %% ../nbs/library/metrics.ipynb #6d4e04ff
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,12 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from fastai.torch_core import default_device
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from .files import write_atomic
+from .rng import random_fork
 
 # %% ../nbs/library/metrics.ipynb #1eac46d4
 def floats_of(x, # pictures: floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c)
@@ -108,10 +111,11 @@ def nearest_distances(x, # pictures, as for `floats_of`
 
 def duplicates(x, # pictures: floats (n, c, h, w) in [-1,1] or uint8 (n, h, w, c); at least 2
                threshold: float = .1, # nearer than this is the same picture; as for `pixel_distances`
-              ) -> float: # 0..1
+              ) -> float: # 0..1; NaN where a pixel is NaN, which is near to nothing
     "Share of pictures that have another one nearer than `threshold`."
     if len(x) < 2: raise ValueError(f'{len(x)} pictures make no pair: give at least 2')
-    return (nearest_distances(x) < threshold).float().mean().item()
+    near = nearest_distances(x)
+    return math.nan if near.isnan().any() else (near < threshold).float().mean().item()
 
 # %% ../nbs/library/metrics.ipynb #450ce845
 class FeatureNet(nn.Module):
@@ -132,6 +136,7 @@ class FeatureNet(nn.Module):
                 x: Tensor, # floats (n, c, h, w) in [-1,1]; grey pictures are repeated to three channels
                ) -> Tensor: # (n, nf)
         "Features: the last activations, averaged over the picture, which is brought to 64x64 first."
+        x = x.to(self.head.weight.device)
         if x.shape[1] == 1: x = x.expand(-1, 3, -1, -1)
         if x.shape[-2:] != (64, 64):
             x = F.interpolate(x, (64, 64), mode='bilinear', antialias=True, align_corners=False)
@@ -140,15 +145,15 @@ class FeatureNet(nn.Module):
     @classmethod
     def random(cls,
                seed: int = 0, # of the weights
+               device: torch.device | str | None = None, # where it computes; None: fastai's default device
                **kwargs, # as for `FeatureNet`
-              ) -> 'FeatureNet':
+              ) -> 'FeatureNet': # the same weights on every device
         "Untrained but deterministic: even random convolutions tell pictures apart."
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with random_fork(seed):
             net = cls(**kwargs)
             for m in net.modules(): # activations keep their size from layer to layer
                 if isinstance(m, nn.Conv2d): nn.init.kaiming_normal_(m.weight, .2)
-        return net.eval().requires_grad_(False)
+        return net.eval().requires_grad_(False).to(device or default_device())
 
     @classmethod
     def fit(cls,
@@ -158,24 +163,27 @@ class FeatureNet(nn.Module):
             bs: int = 64, # batch size
             lr: float = 2e-3, # peak of the one-cycle schedule of [Smith & Topin 2018](https://arxiv.org/abs/1708.07120)
             seed: int = 0, # of the weights, the order and the flips
+            device: torch.device | str | None = None, # where to train, batch by batch; None: fastai's default device
             **kwargs, # as for `FeatureNet`
-           ) -> 'FeatureNet': # in evaluation mode
+           ) -> 'FeatureNet': # in evaluation mode, on that device
         "Train a net on attributes, so that its features are about what the attributes are about."
-        y = torch.as_tensor(np.asarray(labels)).float()
+        y = (labels.detach().cpu() if isinstance(labels, Tensor) else torch.as_tensor(np.asarray(labels))).float()
         if len(pictures) != len(y):
             raise ValueError(f'{len(pictures)} pictures but {len(y)} rows of labels: give one row a picture')
         if len(pictures) < 2: raise ValueError(f'{len(pictures)} pictures teach nothing: give at least 2')
+        if not ((y >= 0) & (y <= 1)).all():
+            raise ValueError('labels are 0 or 1: write -1 as 0 with `labels > 0`, and leave rows without an answer out')
         y, n, bs = y.reshape(len(y), -1), len(pictures), min(bs, len(pictures))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            net = cls.random(seed, attributes=y.shape[1], **kwargs).train().requires_grad_(True)
+        net = cls.random(seed, device, attributes=y.shape[1], **kwargs).train().requires_grad_(True)
+        place = net.head.weight.device
+        with random_fork(seed, place):
             opt = torch.optim.AdamW(net.parameters(), lr=lr)
             schedule = torch.optim.lr_scheduler.OneCycleLR(opt, lr, total_steps=epochs * (n // bs))
             for _ in range(epochs):
                 for rows in torch.randperm(n)[:n // bs * bs].split(bs):
                     x = floats_of(pictures[rows if isinstance(pictures, Tensor) else rows.numpy()])
                     x = torch.where(torch.rand(len(x), 1, 1, 1) < .5, x, x.flip(3))
-                    loss = F.binary_cross_entropy_with_logits(net.head(net(x)), y[rows])
+                    loss = F.binary_cross_entropy_with_logits(net.head(net(x)), y[rows].to(place))
                     opt.zero_grad()
                     loss.backward()
                     opt.step()
@@ -188,10 +196,10 @@ class FeatureNet(nn.Module):
                  bs: int = 64, # pictures at a time
                 ) -> Tensor: # (n, nf) float32 on the CPU
         "Features of many pictures, in evaluation mode, a batch at a time."
-        mode, device = self.training, self.head.weight.device
+        mode = self.training
         self.eval()
         try:
-            parts = [self(floats_of(x[i:i + bs]).to(device)).cpu() for i in range(0, len(x), bs)]
+            parts = [self(floats_of(x[i:i + bs])).cpu() for i in range(0, len(x), bs)]
             return torch.cat(parts or [torch.zeros(0, self.nf)])
         finally: self.train(mode)
 
@@ -214,6 +222,7 @@ class FeatureNet(nn.Module):
     @classmethod
     def load(cls,
              file: str | Path, # what `save` wrote
+             device: torch.device | str | None = None, # where it computes; None: fastai's default device
             ) -> 'FeatureNet': # in evaluation mode
         "Read what `save` wrote; a missing, damaged or foreign file is named in the error."
         file = Path(file)
@@ -228,7 +237,7 @@ class FeatureNet(nn.Module):
             net.load_state_dict(state)
         except (KeyError, RuntimeError, ValueError):
             raise ValueError(f'{file} holds no FeatureNet: give a file that FeatureNet.save wrote') from None
-        return net.eval().requires_grad_(False)
+        return net.eval().requires_grad_(False).to(device or default_device())
 
 # %% ../nbs/library/metrics.ipynb #ba3dc34c
 def _pair(fa, fb, least=2) -> tuple[Tensor, Tensor]: # float64 (n, d) and (m, d)
@@ -305,7 +314,11 @@ def asked_and_found(asked, # (n, a) zeros and ones: what the generator was asked
                     attributes: list, # a names
                    ) -> pd.DataFrame: # by name: asked (share), found_if_asked, found_if_not, accuracy (mean of both)
     "How often each attribute is found where it was asked for, and where it was not; NaN for an empty half."
-    asked, found = (torch.as_tensor(np.asarray(v)).float() > .5 for v in (asked, probabilities))
+    asked, found = (v.detach().cpu() if isinstance(v, Tensor) else torch.as_tensor(np.asarray(v))
+                    for v in (asked, probabilities))
+    if found.isnan().any():
+        raise ValueError('the classifier finds NaN: look at the pictures, the model that drew them may have diverged')
+    asked, found = asked > .5, found > .5
     if asked.shape != found.shape or asked.shape[1:] != (len(attributes),):
         raise ValueError(f'asked {tuple(asked.shape)}, found {tuple(found.shape)} and {len(attributes)} names: '
                          'give one row a picture, one column a name')

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['dcgan_init', 'glorot_init', 'Encoder', 'Generator', 'Decoder', 'count_parameters', 'layer_table',
            'AttributeEmbedding', 'R1Generator', 'add_spectral_norm', 'Discriminator', 'R1Discriminator', 'layer_norm',
-           'DCGANGenerator', 'DCGANDiscriminator', 'PlaneDiscriminator', 'ProjectionDiscriminator', 'mlp',
-           'ToyGenerator', 'ToyDiscriminator']
+           'DCGANGenerator', 'DCGANDiscriminator', 'PlaneDiscriminator', 'ProjectionDiscriminator', 'mixes_samples',
+           'score_both', 'on_device', 'mlp', 'ToyGenerator', 'ToyDiscriminator']
 
 # %% ../nbs/library/nets.ipynb #0653840c
 from collections.abc import Callable
@@ -15,7 +15,9 @@ from functools import partial
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 # %% ../nbs/library/nets.ipynb #9718a832
 def dcgan_init(module: nn.Module, # one layer; `net.apply(dcgan_init)` visits them all
@@ -341,6 +343,40 @@ class ProjectionDiscriminator(nn.Module):
         "One raw score per picture and its condition."
         features = self.base.features(x)
         return self.base.score(features).squeeze(1) + (self.embed(y)*features).sum(1)
+
+# %% ../nbs/library/nets.ipynb #e6407e0e
+def mixes_samples(net: nn.Module, # a discriminator, say
+                 ) -> bool: # False where each sample of a batch has the score that it would have alone
+    "Does what a net says of one sample depend on the others? Yes for BatchNorm, and for classes that nobody knows."
+    def mixes(module):
+        kind = type_before_parametrizations(module)
+        if not (kind.__module__.startswith('torch.nn.') or kind.__module__.split('.')[0] == __name__.split('.')[0]):
+            return getattr(module, 'mixes_samples', True)
+        # a running mean is fed by the whole batch; attention and recurrence may have the batch in second place
+        tracked = isinstance(module, _NormBase) and module.track_running_stats
+        return tracked or isinstance(module, _BatchNorm) or not getattr(module, 'batch_first', True)
+    return any(map(mixes, net.modules()))
+
+
+def score_both(net: Callable, # (x, *conditions) -> scores (n, ...), or a tuple of them
+               real: Tensor, # (n, ...)
+               fake: Tensor, # (m, ...), of the same shape otherwise
+               *conditions: Tensor | None, # (n, ...) each, the same for real and fake
+               one_pass: bool = True, # both as one batch? False for a net that mixes samples
+              ) -> tuple: # what the net says of the real ones, and of the fakes
+    "Scores of real and of fake samples, where the net allows it from one pass over both."
+    if not one_pass: return net(real, *conditions), net(fake, *conditions)
+    both = net(torch.cat([real, fake]), *(None if y is None else torch.cat([y, y]) for y in conditions))
+    def parts(scores): return scores.split([len(real), len(fake)])
+    return tuple(zip(*map(parts, both))) if isinstance(both, tuple) else parts(both)
+
+
+def on_device(net: nn.Module, # where its parameters are; one without any takes what it gets
+              *tensors: Tensor | None, # None for what is not given
+             ) -> tuple: # the same in the same order
+    "Move what a user hands in to where the nets are; what is there already stays as it is."
+    device = next((p.device for p in net.parameters()), None)
+    return tuple(t if t is None or device is None else t.to(device) for t in tensors)
 
 # %% ../nbs/library/nets.ipynb #a751d37e
 def mlp(*widths: int, # of the input, the hidden layers and the output

@@ -13,13 +13,16 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from fastai.torch_core import default_device
 from safetensors.torch import load_file, save
+from scipy import stats
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from .data.pictures import to_float
 from .files import write_atomic
 from .game.base import draw
+from .rng import random_fork
 
 # %% ../nbs/library/scores.ipynb #a0e7de57
 def top_k_accuracy(scores: Tensor, # (n, a) probabilities or raw scores: only their order counts
@@ -30,11 +33,24 @@ def top_k_accuracy(scores: Tensor, # (n, a) probabilities or raw scores: only th
     if scores.shape != y.shape:
         raise ValueError(f'{tuple(scores.shape)} scores for {tuple(y.shape)} conditions: '
                          'give one row a picture, one column a label')
+    if scores.isnan().any():
+        raise ValueError('scores are NaN, and have no order: look at the pictures, the model that drew them may have '
+                         'diverged')
     if not y.any(): raise ValueError('no condition asks for anything: there is nothing to be right about')
     rank = scores.argsort(dim=1, descending=True).argsort(dim=1)
     return ((rank < y.sum(1, keepdim=True)) & y).sum().item() / y.sum().item()
 
 # %% ../nbs/library/scores.ipynb #64b7b31e
+# What training scripts put beside weights without meaning harm: accuracies, options, paths, dates.
+_LUGGAGE = {'numpy', 'argparse', 'pathlib', 'collections', 'datetime', 'types', 'torch', '__main__'}
+
+
+def _luggage(file: Path) -> list[str]: # names of the classes that a pickle wants; none where one is of another kind
+    try: names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
+    except Exception: return [] # not even that can be read
+    return names if {name.split('.')[0] for name in names} <= _LUGGAGE else []
+
+
 class Evaluator(nn.Module):
     "A ResNet18 with the course's head: which labels does a picture show?"
     def __init__(self,
@@ -47,6 +63,7 @@ class Evaluator(nn.Module):
                 x: Tensor, # (n, 3, h, w) in [-1,1]; brought to 64x64, squeezed, not cropped
                ) -> Tensor: # (n, labels) raw scores
         "One raw score for each label."
+        x = x.to(self.net.fc.weight.device)
         if x.shape[-2:] != (64, 64):
             x = F.interpolate(x, (64, 64), mode='bilinear', antialias=True, align_corners=False)
         return self.net(x)
@@ -58,7 +75,7 @@ class Evaluator(nn.Module):
                      ) -> Tensor: # (n, labels) 0..1, on the CPU
         "What each picture shows, in evaluation mode."
         self.eval()
-        return torch.cat([self(part.to(self.net.fc.weight.device)).sigmoid().cpu() for part in x.split(bs)])
+        return torch.cat([self(part).sigmoid().cpu() for part in x.split(bs)])
 
     @classmethod
     def fit(cls,
@@ -68,16 +85,18 @@ class Evaluator(nn.Module):
             bs: int = 64, # batch size
             lr: float = 2e-3, # peak of a one-cycle schedule
             seed: int = 0, # of weights, order and augmentation
-            device='cpu', # where to train
+            device: torch.device | str | None = None, # where to train, batch by batch; None: fastai's default device
             say: Callable | None = None, # called after each epoch with (epoch, loss)
            ) -> 'Evaluator': # in evaluation mode, on that device
         "Train one on what is at hand, shifted by up to three pixels and mirrored, so it learns no places by heart."
-        labels = torch.as_tensor(np.asarray(labels)).float()
+        labels = (labels.cpu() if isinstance(labels, Tensor) else torch.as_tensor(np.asarray(labels))).float()
         if len(pictures) != len(labels) or len(labels) < 2:
             raise ValueError(f'{len(pictures)} pictures and {len(labels)} rows of labels: '
                              'give as many of each, two at least')
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        if not ((labels >= 0) & (labels <= 1)).all():
+            raise ValueError('labels are 0 or 1: write -1 as 0 with `labels > 0`, and leave rows without an answer out')
+        device = torch.device(device or default_device())
+        with random_fork(seed, device):
             net = cls(labels.shape[1]).to(device, memory_format=torch.channels_last).train()
             bs = min(bs, len(labels))
             opt = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1e-2)
@@ -88,7 +107,8 @@ class Evaluator(nn.Module):
                     x = F.pad(to_float(pictures[rows.numpy()]).to(device), (3, 3, 3, 3), mode='replicate')
                     top, left = torch.randint(0, 7, (2,)).tolist()
                     x = x[..., top:x.shape[-2] - 6 + top, left:x.shape[-1] - 6 + left]
-                    x = torch.where(torch.rand(len(x), 1, 1, 1, device=device) < .5, x, x.flip(3))
+                    # drawn on the CPU: the same flips wherever it is trained
+                    x = torch.where(torch.rand(len(x), 1, 1, 1).to(device) < .5, x, x.flip(3))
                     loss = F.binary_cross_entropy_with_logits(net(x), labels[rows].to(device))
                     opt.zero_grad()
                     loss.backward()
@@ -109,6 +129,7 @@ class Evaluator(nn.Module):
     @classmethod
     def load(cls,
              file: str | Path, # what `save` wrote, or the course's checkpoint.pth
+             device: torch.device | str | None = None, # where it computes; None: fastai's default device
             ) -> 'Evaluator': # in evaluation mode; FileNotFoundError or ValueError names the file
         "Read an evaluator; the course's checkpoint is read without executing code."
         file = Path(file)
@@ -119,6 +140,14 @@ class Evaluator(nn.Module):
             if file.suffix == '.safetensors': state = load_file(file)
             else: state = torch.load(file, map_location='cpu', weights_only=True)
         except Exception as e:
+            if luggage := _luggage(file):
+                target = file.with_name(f'{file.stem}-weights.pth')
+                raise ValueError(
+                    f'{file} holds more than weights ({", ".join(luggage)}), and reading that can run code. If you '
+                    f'trust who made it, take the weights out once: python -c "import torch; c = '
+                    f'torch.load({file.as_posix()!r}, map_location=\'cpu\', weights_only=False); torch.save({{k: v for '
+                    f'k, v in c.get(\'model\', c).items() if torch.is_tensor(v)}}, {target.as_posix()!r})", and give '
+                    f'{target.name}') from None
             raise ValueError(f'{file} is damaged or no checkpoint ({type(e).__name__}): '
                              'get it again, or fit an evaluator') from None
         if file.suffix != '.safetensors':
@@ -131,7 +160,7 @@ class Evaluator(nn.Module):
         except (KeyError, RuntimeError, TypeError):
             raise ValueError(f'{file} holds no ResNet18 evaluator: '
                              'give what Evaluator.save wrote, or the course\'s checkpoint.pth') from None
-        return net.eval().requires_grad_(False)
+        return net.eval().requires_grad_(False).to(device or default_device())
 
 # %% ../nbs/library/scores.ipynb #cc6f732a
 class Accuracy(NamedTuple):
@@ -154,21 +183,26 @@ def draws_accuracy(game: nn.Module, # what draws: its `sample(n, y, z)` is used
     each = [top_k_accuracy(evaluator(draw(game, len(conditions), conditions, seed=seed + i)), conditions)
             for i in range(draws)]
     mean, spread = float(np.mean(each)), float(np.std(each, ddof=1))
-    half = 1.96 * spread / draws ** .5
+    # Student's t: with 10 draws the spread is itself uncertain, and 1.96 of it would cover 92 %
+    half = stats.t.ppf(.975, draws - 1).item() * spread / draws ** .5
     return Accuracy(mean, max(0., mean - half), min(1., mean + half), spread)
 
 # %% ../nbs/library/scores.ipynb #30428770
 def measure_translations(x: Tensor, # what was translated (n, c, h, w) in [-1,1]
                          y: Tensor, # the translations
-                         where=None, # (n, h, w), 255 on the animal, 0 beside it, as of `draw_animals`; None: all 255
+                         # (n, h, w), 255 on the animal, 0 beside it, as of `draw_animals`; None: all 255. What a
+                         # picture has no pixel of, animal or background, is NaN
+                         where=None,
                          truth: Tensor | None = None, # the true translations, where they are known
                          little: float = .15, # a mean change on the animal below this is 'unchanged', in [-1,1] units
                          much: float = .05, # a mean change beside it above this is 'shifted'
                         ) -> pd.DataFrame: # on_animal, beside, unchanged, shifted and, with `truth`, error and idle
     "Mean absolute changes, and failures that can be found without looking: nothing happened; the background moved."
-    def mean(difference, weight): return ((difference*weight).sum((1, 2))/weight.sum((1, 2)).clamp(min=1)).numpy()
-    if where is None: where = torch.full((len(x), *x.shape[2:]), 255)
-    where = torch.as_tensor(where)
+    def mean(difference, weight): return ((difference*weight).sum((1, 2))/weight.sum((1, 2))).numpy()
+    x, y, truth = (None if v is None else v.detach().float().cpu() for v in (x, y, truth))
+    if not y.isfinite().all():
+        raise ValueError('translations hold NaN or infinite pixels: the model has diverged, take an earlier checkpoint')
+    where = torch.full((len(x), *x.shape[2:]), 255) if where is None else torch.as_tensor(where).cpu()
     on, change = where.float()/255, (y - x).abs().mean(1)
     out = pd.DataFrame(dict(on_animal=mean(change, on), beside=mean(change, (where == 0).float())))
     out['unchanged'], out['shifted'] = out.on_animal < little, out.beside > much

@@ -33,6 +33,12 @@ class System:
     sides: tuple[str, ...] = () # two domains that it learns from at once, as their folders end: ('A', 'B'); (): one
     # decay of Adam's two moments; (0.5, 0.999) as in [DCGAN](https://arxiv.org/abs/1511.06434)
     betas: tuple[float, float] = (.5, .999)
+    # share of the run after which the rates fall along a line to 0 at its end; 1: they never do
+    decay_from: float = 1.
+
+    def __post_init__(self):
+        if not 0 <= self.decay_from <= 1:
+            raise ValueError(f'decay_from is {self.decay_from}: give a share of the run, from 0 to 1')
 
 # %% ../nbs/library/systems.ipynb #181f5f48
 def systems() -> dict[str, System]: # report's name -> system, sorted by name
@@ -71,6 +77,7 @@ def describe(name: str, # the report's name or the short one
         nets[net] = dict(layers=layers.to_dict('records'), params=int(layers.params.sum()),
                          keras_params=int(layers.keras_params.sum()))
     lr = list(system.lr) if isinstance(system.lr, (tuple, list)) else system.lr
-    recipe = dict(schedule=str(system.schedule), lr=lr, bs=system.bs, rounds=system.rounds)
+    recipe = dict(schedule=str(system.schedule), lr=lr, bs=system.bs, rounds=system.rounds,
+                  decay_from=system.decay_from)
     return dict(name=system.name, short=system.short, title=system.title, recipe=recipe, nets=nets,
                 params=count_parameters(game))

@@ -9,7 +9,7 @@ ROOMS = {
     'Hand-ins': ['handins/hw4', 'handins/hw3', r'handins/(?!handin$).*', 'handins/handin'],
     'Studies': ['studies/ledger', r'studies/\d.*', r'studies/.*'],
     'Worlds': [r'worlds/(faces|anime|scenes|animals|points)', r'worlds/.*'],
-    'Library': ['library/data/readers', 'library/data/pictures', r'library/data/.*',
+    'Library': ['library/data/readers', 'library/data/pictures', 'library/data/loaders', r'library/data/.*',
                 'library/game/base', 'library/game/learner', 'library/game/schedules',
                 'library/runs/settings', 'library/runs/folder', 'library/runs/training', r'library/.+/.*',
                 r'library/(nets|residual|losses)', r'library/(metrics|inception|diagnosis|scores)',

@@ -6,16 +6,18 @@
 __all__ = ['to_float', 'to_uint8', 'Pictures', 'cache_pictures', 'open_pictures', 'from_torchvision', 'torchvision_pictures']
 
 # %% ../../nbs/library/data/pictures.ipynb #abcf407f
-import errno, hashlib, inspect, json, os, shutil, zipfile
+import errno, hashlib, inspect, io, json, os, secrets, shutil, zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
 from fastprogress.fastprogress import progress_bar
-from PIL import Image, ImageOps
+from filelock import FileLock
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from .readers import Listing, Rejects, check_split, find_reader, nearest_name, read_iclevr
@@ -36,9 +38,20 @@ def to_uint8(x: Tensor, # float (n, c, h, w); what lies outside [-1, 1] is clipp
     return x.detach().float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 # %% ../../nbs/library/data/pictures.ipynb #f2713a5b
+# how to undo what the camera's orientation mark says
+_UPRIGHT = dict(zip(range(2, 9), (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180,
+                                  Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE,
+                                  Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90)))
+
+def _upright(picture):
+    "The picture as it was seen; a mark that cannot be read (any error may come of it) leaves the pixels as they are."
+    try: turn = _UPRIGHT.get(picture.getexif().get(0x0112))
+    except Exception: turn = None
+    return picture if turn is None else picture.transpose(turn)
+
 def _rgb(picture):
     "Any picture as 8-bit RGB: turned upright, transparency on white, 16 bits scaled to 8."
-    picture = ImageOps.exif_transpose(picture)
+    picture = _upright(picture)
     if picture.mode.startswith('I'):
         values = np.asarray(picture).astype(np.int64)
         if values.min() < 0 or values.max() > 65535: raise ValueError('32-bit integers beyond 16 bits')
@@ -92,7 +105,10 @@ class Pictures:
                         attributes: list, # names of label columns
                        ) -> 'Pictures': # views of the same images
         "The same pictures with these label columns only, in this order; ValueError suggests the nearest name."
+        if isinstance(attributes, str): raise ValueError(f'{attributes!r} is no list. Give a list of names.')
         for i, a in enumerate(attributes):
+            if self.attributes.count(a) > 1:
+                raise ValueError(f'{self.attributes.count(a)} columns are called {a!r}. Give each its own name.')
             if a in attributes[:i]: raise ValueError(f'The attribute {a!r} is asked for twice. Name each column once.')
             if a not in self.attributes:
                 hint = nearest_name(a, self.attributes) if self.attributes else ' (these pictures have no labels)'
@@ -101,27 +117,32 @@ class Pictures:
         return Pictures(self.images, self.labels[:, columns], list(attributes), self.names, self.skipped, self.side)
 
 # %% ../../nbs/library/data/pictures.ipynb #663dbc35
+def _user_cache(): return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'dlcv_gan'
+
 def _cache_home(root, cache):
     "Where caches go: what was asked for, $DLCV_GAN_CACHE, beside the data, or the user's cache if that is read-only."
     asked = cache or os.environ.get('DLCV_GAN_CACHE')
-    home = Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'dlcv_gan'
-    for folder in [Path(asked)] if asked else [Path(root)/'.dlcv_gan_cache', home]:
+    beside, refused = Path(root)/'.dlcv_gan_cache', []
+    for place in [lambda: Path(asked).expanduser()] if asked else [lambda: beside, _user_cache]:
+        try: folder = place()
+        except RuntimeError: refused.append('there is no home folder'); continue # as in many a container
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            probe = folder/f'.probe-{os.getpid()}'
+            probe = folder/f'.probe-{secrets.token_hex(4)}'
             probe.touch(); probe.unlink()
             return folder
-        except OSError as e: refused = e
-    raise OSError(refused.errno, f'{folder}: cannot be written ({refused.strerror}). '
-                                 'Pass cache=<a folder that can>, or set DLCV_GAN_CACHE')
+        except OSError as e: refused.append(f'{folder}: {e.strerror}')
+    raise OSError(errno.EACCES, f"no folder for the cache can be written ({'; '.join(refused)}). "
+                                'Set DLCV_GAN_CACHE to one that can, or pass cache=<the folder>')
 
 @contextmanager
 def _locked(path):
-    "One builder at a time; the lock dies with its process. Where there are no such locks, build unlocked."
-    with open(path, 'w') as f:
-        try: import fcntl; fcntl.flock(f, fcntl.LOCK_EX)
-        except (ImportError, OSError): pass
-        yield
+    "One builder at a time; the lock dies with its process. On a disk that knows no locks, build without."
+    lock = FileLock(path)
+    try: lock.acquire()
+    except (OSError, NotImplementedError): pass
+    try: yield lock.is_locked
+    finally: lock.release()
 
 # %% ../../nbs/library/data/pictures.ipynb #fbbb93be
 def _write_images(path, n, load, size, bar, rejects):
@@ -150,21 +171,25 @@ def _too_full(folder, need, e=None):
                    'Make room, choose a smaller size, or pass cache=<a folder with room>')
 
 # %% ../../nbs/library/data/pictures.ipynb #b2348f77
-def _build(folder, n, load, size, names, progress, on_bad, about, sides):
+def _build(folder, n, load, size, names, progress, on_bad, about, sides, alone):
     "Build a cache beside its place and rename it there: in full or not at all."
-    temp, need, rejects = folder.with_suffix('.building'), n*size*size*3 + 4096, Rejects(on_bad)
-    shutil.rmtree(temp, ignore_errors=True)     # what a killed run left
+    need, rejects, bad = n*size*size*3 + 4096, Rejects(on_bad), []
+    if alone:                                   # what a killed run left
+        for ruin in folder.parent.glob(f'{folder.name}*.building'): shutil.rmtree(ruin, ignore_errors=True)
+    temp = folder.with_name(f'{folder.name}.{secrets.token_hex(4)}.building')
     if shutil.disk_usage(folder.parent).free < need: raise _too_full(folder.parent, need)
     bar = progress_bar if progress else (lambda steps: steps)
+    def reject(i, e):
+        bad.append((i, f'cannot be decoded ({type(e).__name__}: {e})'))
+        rejects(names[i], bad[-1][1], 'Replace or delete it')
     try:
         temp.mkdir()
-        kept = _write_images(temp/'images.npy', n, load, size, bar,
-                             lambda i, e: rejects(names[i], f'cannot be decoded ({type(e).__name__}: {e})',
-                                                  'Replace or delete it'))
-        if not kept: raise ValueError(f'{names[0]}: not one of {n} pictures can be decoded. Look at the files.')
+        kept = _write_images(temp/'images.npy', n, load, size, bar, reject)
+        if not kept:
+            raise ValueError(f'{rejects.reasons[0]}; not one of {n} pictures can be decoded. Look at the files.')
         with open(temp/'about.json', 'w', encoding='utf-8') as f:
             side = float(np.median(list(sides.values()))) if sides else None
-            json.dump(dict(about, kept=kept, skipped=rejects.reasons, side=side), f); f.flush(); os.fsync(f.fileno())
+            json.dump(dict(about, kept=kept, bad=bad, side=side), f); f.flush(); os.fsync(f.fileno())
         if folder.exists(): shutil.rmtree(folder)   # unreadable, or it would have been used
         os.replace(temp, folder)
     except OSError as e:
@@ -172,13 +197,19 @@ def _build(folder, n, load, size, names, progress, on_bad, about, sides):
         raise
     finally: shutil.rmtree(temp, ignore_errors=True)
 
-def _open_cache(folder, size):
-    "(images, about) of a finished cache; None where there is none or it cannot be read."
+def _open_cache(folder, size, load):
+    "(images, about) of a finished cache; None where none is, or it cannot be read, or lacks what can be decoded now."
     try:
         about = json.loads((folder/'about.json').read_text(encoding='utf-8'))
         images = np.load(folder/'images.npy', mmap_mode='r')
-        return (images, about) if images.shape == (len(about['kept']), size, size, 3) else None
+        if images.shape != (len(about['kept']), size, size, 3): return None
+        bad = about['bad']
     except (OSError, ValueError, KeyError): return None
+    for i, _ in bad: # a disk that was away, or a plugin of Pillow that was not loaded
+        try: load(i); return None
+        except MemoryError: raise
+        except Exception: pass
+    return images, about
 
 # %% ../../nbs/library/data/pictures.ipynb #e618ba4f
 def _cached(n, load, key, names, root, size, crop, cache, on_bad, progress, sides=None):
@@ -186,19 +217,38 @@ def _cached(n, load, key, names, root, size, crop, cache, on_bad, progress, side
     if not (isinstance(size, int) and size > 0):
         raise ValueError(f'size is {size!r}. Give the side of the square pictures in pixels, such as 64.')
     _fit(Image.new('RGB', (1, 1)), 1, crop)     # a misspelt crop is refused before anything is decoded
-    about = dict(version=1, size=size, crop=crop)
-    digest = hashlib.sha256(json.dumps([about, key]).encode()).hexdigest()[:20]
+    about = dict(version=2, size=size, crop=crop)
+    digest = hashlib.sha256(json.dumps([about, key]).encode()).hexdigest()[:32]
     home = _cache_home(root, cache)
     folder = home/f'{digest}-{size}'
-    if _open_cache(folder, size) is None:
-        with _locked(home/f'{folder.name}.lock'):
-            if _open_cache(folder, size) is None: _build(folder, n, load, size, names, progress, on_bad, about, sides)
-    images, about = _open_cache(folder, size)
+    opened = _open_cache(folder, size, load)
+    if opened is None:
+        with _locked(home/f'{folder.name}.lock') as alone:
+            if _open_cache(folder, size, load) is None:
+                _build(folder, n, load, size, names, progress, on_bad, about, sides, alone)
+        opened = _open_cache(folder, size, load)
+    images, about = opened
     rejects = Rejects(on_bad)
-    if about['skipped'] and on_bad == 'raise':
-        raise ValueError(f"{about['skipped'][0]}. Replace or delete the picture, or pass on_bad='skip'.")
-    rejects.reasons = about['skipped']
+    for i, fault in about['bad']: rejects(names[i], fault, 'Replace or delete it')
     return images, about['kept'], rejects.close(root), about.get('side')
+
+def _hash(content): return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+def _read_file(file):
+    "(bytes, their hash) of a file, or (the error, its words)."
+    try: data = Path(file).read_bytes()
+    except OSError as e: return e, f'unreadable: {e.strerror}'
+    return data, _hash(data)
+
+def _decode(file, digest):
+    "The picture of a file that is still the one whose hash was taken."
+    data, now = _read_file(file)
+    if isinstance(data, OSError): raise data
+    if now != digest: raise ValueError('it was changed while it was read')
+    try: return Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        why = f'it begins with {data[:16]!r}, which Pillow does not know' if data else 'it is empty'
+        raise ValueError(why) from None
 
 def cache_pictures(listing: Listing, # what a reader returned
                    size: int = 64, # side of the square pictures, pixels
@@ -208,18 +258,17 @@ def cache_pictures(listing: Listing, # what a reader returned
                    on_bad: str = 'raise', # 'raise': stop at a picture that cannot be decoded; 'skip': name it and go on
                    progress: bool = True, # show a bar while decoding?
                   ) -> Pictures: # memory-mapped; OSError naming the bytes needed where the disk is full
-    "Decode each picture once into a memory-mapped array; from then on opening it takes milliseconds."
+    "Decode each picture once into a memory-mapped array; later calls only read the files, to know them by their bytes."
     if not len(listing): raise ValueError('The listing names no picture. Look at what the reader was pointed at.')
     files = [os.path.abspath(f) for f in listing.files]
     base = os.path.commonpath([os.path.dirname(f) for f in files])
     names = [f[len(base):].lstrip(os.sep).replace(os.sep, '/') for f in files]
-    stats = [os.stat(f) for f in files]
-    sides = {}
+    # content alone decides: neither names nor times nor places can tell two files apart, or one from what replaces it
+    key, sides = [_read_file(f)[1] for f in files], {}
     def load(i):
-        with Image.open(files[i]) as picture:
+        with _decode(files[i], key[i]) as picture:
             sides[i] = min(picture.size)
             return _fit(_rgb(picture), size, crop)
-    key = [(n, s.st_size, s.st_mtime_ns) for n, s in zip(names, stats)]
     paths, root = [str(f) for f in listing.files], listing.root or base
     images, kept, skipped, side = _cached(len(listing), load, key, paths, root, size, crop, cache, on_bad, progress,
                                           sides)
@@ -256,6 +305,18 @@ def _torchvision_files(dataset):
     if hasattr(dataset, 'attr_names'):
         return [Path(dataset.root, dataset.base_folder, 'img_align_celeba', f) for f in dataset.filename]
 
+def _torchvision_key(dataset):
+    "What decides the pixels of a data set that keeps no files of pictures: its array, else every picture it gives."
+    kind, pixels = type(dataset), np.asarray(getattr(dataset, 'data', None))
+    if pixels.dtype.kind in 'uif' and len(pixels) == len(dataset):
+        content = [str(pixels.dtype), pixels.shape, _hash(np.ascontiguousarray(pixels))]
+    else:
+        def one(i):
+            try: p = dataset[i][0]; return p.mode, p.size, p.getpalette(), _hash(p.tobytes())
+            except Exception as e: return type(e).__name__  # `load` meets it again, and names the picture
+        content = [one(i) for i in range(len(dataset))]
+    return [f'{kind.__module__}.{kind.__qualname__}', repr(dataset), content]
+
 def from_torchvision(dataset, # a torchvision data set without transforms
                      size: int = 64, # side of the square pictures, pixels
                      crop: str = 'centre', # 'centre' or 'resize', see `cache_pictures`
@@ -268,15 +329,14 @@ def from_torchvision(dataset, # a torchvision data set without transforms
     if files := _torchvision_files(dataset):
         listing = Listing(files, labels, attributes, root=Path(dataset.root))
         return cache_pictures(listing, size, crop, cache, on_bad, progress)
-    data = getattr(dataset, 'data', None)
-    data = None if data is None else hashlib.sha256(np.ascontiguousarray(data)).hexdigest()
+    one_at_a_time = Lock() # a data set may draw from a global random state, or move one file's position
     def load(i):
-        picture = dataset[i][0]
+        with one_at_a_time: picture = dataset[i][0]
         if not isinstance(picture, Image.Image): raise ValueError(f'gives {type(picture).__name__}, not a PIL picture')
         return _fit(_rgb(picture), size, crop)
     names = [f'{type(dataset).__name__} {i}' for i in range(len(dataset))]
-    images, kept, skipped, _ = _cached(len(dataset), load, [repr(dataset), data], names, dataset.root, size, crop,
-                                       cache, on_bad, progress)
+    images, kept, skipped, _ = _cached(len(dataset), load, _torchvision_key(dataset), names,
+                                       getattr(dataset, 'root', None) or '.', size, crop, cache, on_bad, progress)
     return Pictures(images, None if labels is None else labels[kept], attributes, [names[i] for i in kept], skipped)
 
 # %% ../../nbs/library/data/pictures.ipynb #fc484567

@@ -4,17 +4,21 @@
 
 # %% auto #0
 __all__ = ['HAIR', 'EYES', 'ANIME_TAGS', 'Listing', 'Rejects', 'nearest_name', 'in_test_split', 'check_split', 'read_folder',
-           'read_hw4', 'read_celeba', 'read_anime', 'read_tag_lines', 'read_iclevr', 'read_conditions', 'find_reader']
+           'read_hw4', 'read_celeba', 'read_anime', 'read_tag_lines', 'read_objects', 'read_iclevr', 'read_conditions',
+           'find_reader']
 
 # %% ../../nbs/library/data/readers.ipynb #e96f7539
 import difflib, hashlib, json, os, re, unicodedata, warnings
 from collections import Counter
-from csv import reader as csv_fields
+from csv import Error as CSVError, reader as csv_fields
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
+from PIL import Image
+
+from ..files import contents, is_litter, printable
 
 # %% ../../nbs/library/data/readers.ipynb #6a48b384
 @dataclass
@@ -26,6 +30,7 @@ class Listing:
     skipped: list = field(default_factory=list)    # one sentence for every row or picture left out with `on_bad='skip'`
     dropped: int = 0          # rows that the layout's own rules leave out (ambiguous tags); nothing is wrong with them
     root: Path = None         # the folder that was read; the cache lies there by default
+    passed: list = field(default_factory=list) # files beside the pictures that Pillow reads no picture from
     def __len__(self): return len(self.files)
 
 # %% ../../nbs/library/data/readers.ipynb #3c9e5c20
@@ -35,17 +40,23 @@ class Rejects:
         if on_bad not in ('raise', 'skip'):
             raise ValueError(f"on_bad is {on_bad!r}. "
                              "Say 'raise' to stop at the first bad row or 'skip' to go on without it.")
-        self.on_bad, self.reasons, self.names = on_bad, [], set()
+        self.on_bad, self.reasons, self.names, self.passed = on_bad, [], set(), []
     def __call__(self, where, fault, mend, name=None):
-        if self.on_bad == 'raise': raise ValueError(f"{where}: {fault}. {mend}, or pass on_bad='skip'.")
-        self.reasons.append(f'{where}: {fault}'); self.names.add(name)
+        reason = printable(f'{where}: {fault}')
+        if self.on_bad == 'raise': raise ValueError(f"{reason}. {mend}, or pass on_bad='skip'.")
+        self.reasons.append(reason); self.names.add(name)
     def close(self,
               source, # the file or folder that the warning names
              ) -> list[str]: # the sentences
-        "Warn once of what was skipped."
-        n = len(self.reasons)
-        if n:
-            warnings.warn(f'{source}: {n} skipped, first: {self.reasons[0]} (all are named in .skipped)', stacklevel=4)
+        "Warn once of what was skipped, and once of files that are passed over because they are no pictures."
+        if n := len(self.reasons):
+            warnings.warn(f'{printable(source)}: {n} skipped, first: {self.reasons[0]} (all are named in .skipped)',
+                          stacklevel=4)
+        if n := len(self.passed):
+            endings = Counter(f.suffix.lower() or 'no ending' for f in self.passed).most_common(4)
+            warnings.warn(printable(f"{self.passed[0].parent}: {n} file{'s' * (n > 1)} passed over, from which Pillow "
+                                    f"reads no picture ({', '.join(f'{k} {e}' for e, k in endings)}), first: "
+                                    f'{self.passed[0].name}. Convert what is a picture to PNG or JPEG'), stacklevel=4)
         return self.reasons
 
 def nearest_name(name: str, # what was written
@@ -56,53 +67,112 @@ def nearest_name(name: str, # what was written
     return f' (did you mean {close[0]!r}?)' if close else f" (known are {', '.join(options)})"
 
 # %% ../../nbs/library/data/readers.ipynb #d629faa4
-def _lines(path):
+def _lines(path, rejects=None):
     "Numbered lines of a text file that are not blank; a byte-order mark and Windows line ends are no fault."
     data = Path(path).read_bytes()
-    if data[:2] in (b'\xff\xfe', b'\xfe\xff'): raise ValueError(f'{path}: is UTF-16. Save it again as UTF-8.')
+    if data[:2] in (b'\xff\xfe', b'\xfe\xff') or b'\0' in data:
+        raise ValueError(f'{path}: is UTF-16 or no text. Save it again as UTF-8.')
     lines = re.split(b'\r\n|\n|\r', data.removeprefix(b'\xef\xbb\xbf'))
     for i, line in enumerate(lines, 1):
         if not line.strip(): continue
         try: yield i, line.decode('utf-8')
         except UnicodeDecodeError as e:
-            raise ValueError(f'{path}, line {i}: is not UTF-8 ({e.reason} at byte {e.start}). '
-                             'Save the file again as UTF-8.') from None
+            where, fault = f'{path}, line {i}', f'is not UTF-8 ({e.reason} at byte {e.start})'
+            if rejects is None: raise ValueError(f'{where}: {fault}. Save the file again as UTF-8.') from None
+            rejects(where, fault, 'Save the file again as UTF-8')
 
 def _fields(line):
-    "The fields of one line of a comma-separated file, quotes resolved."
-    return [f.strip() for f in (next(csv_fields([line], skipinitialspace=True)) if '"' in line else line.split(','))]
+    "The fields of one line of a comma-separated file, quotes resolved; ValueError for a quote that does not close."
+    if '"' not in line: return [f.strip() for f in line.split(',')]
+    try: return [f.strip() for f in next(csv_fields([line], skipinitialspace=True, strict=True))]
+    except CSVError as e: raise ValueError(f'its quotes do not fit ({e})') from None
+
+def _split_rows(lines, split, path, rejects):
+    "(line number, fields) of lines; those that cannot be split are rejected."
+    for i, line in lines:
+        try: fields = split(line)
+        except ValueError as e: rejects(f'{path}, line {i}', e, 'Mend the line'); continue
+        yield i, fields
+
 
 # %% ../../nbs/library/data/readers.ipynb #9753d734
-_SUFFIXES = {'.png', '.jpg', '.jpeg', '.bmp', '.webp', '.gif', '.tif', '.tiff', '.ppm', '.pgm'}
+# the tables of the layouts below, and what comes with them: they may lie among the pictures, and are not passed over
+_CELEBA_LISTS = ('list_attr_celeba.txt', 'list_attr_celeba.csv', 'CelebAMask-HQ-attribute-anno.txt')
+_TAG_FILES = ('tags_clean.csv', 'tags.csv', 'extra_data/tags.csv', 'alphabetical_tags.csv', 'label.csv',
+              'preprocessed/label.csv')
+_TABLES = {Path(f).name.lower() for f in (
+    *_CELEBA_LISTS, *(f'list_{what}.{e}' for e in ('txt', 'csv') for what in
+                      ('eval_partition', 'bbox_celeba', 'landmarks_celeba', 'landmarks_align_celeba')),
+    'identity_CelebA.txt', *_TAG_FILES, 'train.csv', 'test.csv', 'train.json', 'objects.json', 'test.json',
+    'new_test.json', 'drawn.json')}
+
+# formats that Pillow recognises but hands to another program, or has no decoder for
+_HANDED_ON = {'BUFR', 'EPS', 'GRIB', 'HDF5', 'MPEG', 'WMF'}
+
+def _endings():
+    "Endings of files that Pillow decodes, with those of plugins that are loaded; .mpo is a JPEG with more behind it."
+    known = Image.registered_extensions()
+    return {'.mpo', *(e for e, kind in known.items() if kind in Image.OPEN and kind not in _HANDED_ON)}
 
 def _same(name): return unicodedata.normalize('NFC', name)
 def _natural(path):
     return [(0, int(t), '') if t.isdecimal() else (1, 0, t) for t in re.split(r'(\d+)', _same(path.as_posix())) if t]
 
-def _pictures_in(folder, recursive=False):
-    "Picture files of a folder, 2.jpg before 10.jpg."
-    folder = Path(folder)
-    if not folder.is_dir(): return []
-    found = (f for f in (folder.rglob('*') if recursive else folder.iterdir()) if f.suffix.lower() in _SUFFIXES)
-    return sorted((f for f in found if not any(p.startswith('.') for p in f.relative_to(folder).parts)), key=_natural)
+def _walk(folder, recursive):
+    "(path, whether it can be read like a file) in a folder, and in those below when asked; nothing hidden, no litter."
+    todo, seen = [folder], set()
+    while todo:
+        with os.scandir(here := todo.pop()) as entries:
+            seen.add(os.path.realpath(here)) # a link may lead back up
+            for e in entries:
+                if e.name.startswith('.') or is_litter(e.name): continue
+                link = e.is_symlink()
+                if os.path.isdir(e.path) if link else e.is_dir():
+                    if recursive and os.path.realpath(e.path) not in seen: todo.append(e.path)
+                # a link that leads nowhere is named when it is read; a pipe would be waited for without end
+                else: yield Path(e.path), not os.path.exists(e.path) or os.path.isfile(e.path) if link else e.is_file()
 
-def _need(path, what, mend):
+def _told_apart(folder, recursive=False):
+    "(whether Pillow reads a picture from it, path) of what lies in a folder, in no order."
+    endings = _endings()
+    if Path(folder).is_dir():
+        for f, regular in _walk(folder, recursive):
+            if f.name.lower() not in _TABLES: yield regular and f.suffix.lower() in endings, f
+
+def _has_pictures(folder): return any(picture for picture, _ in _told_apart(folder))
+
+def _pictures_in(folder, recursive=False):
+    "(picture files, other files) of a folder, 2.jpg before 10.jpg."
+    found = [], []
+    for picture, f in _told_apart(folder, recursive): found[not picture].append(f)
+    return tuple(sorted(files, key=_natural) for files in found)
+
+def _only(files):
+    "What there is where no picture is, as a sentence."
+    endings = ', '.join(e or 'nothing' for e, _ in Counter(f.suffix for f in files).most_common(4))
+    return f'There are only files that end in {endings}. ' if endings else ''
+
+def _need(path, what, mend, folder=False):
     "A file or folder that must be there."
     if not Path(path).exists(): raise FileNotFoundError(f'{path}: {what} is missing. {mend}')
+    if folder and not Path(path).is_dir(): raise NotADirectoryError(f'{path}: is a file. Unpack it. {mend}')
     return Path(path)
 
-def _first_with_pictures(folders, where):
-    "The first folder that holds pictures, and its files by name."
+def _first_with_pictures(folders, where, rejects):
+    "The picture files of the first folder that holds any; what else lies there is noted in `rejects`."
     for f in folders:
-        if found := _pictures_in(f): return f, found
-    raise FileNotFoundError(f"{where}: no pictures found in {', '.join(dict.fromkeys(str(f) for f in folders))} "
-                            f"(looked for {' '.join(sorted(_SUFFIXES))}). Unpack the pictures there.")
+        files, passed = _pictures_in(f)
+        if files: rejects.passed = passed; return files
+        rejects.passed += passed
+    raise FileNotFoundError(f"{where}: no pictures found in {', '.join(dict.fromkeys(str(f) for f in folders))}. "
+                            f'{_only(rejects.passed)}Unpack the pictures there, in a format that Pillow reads.')
 
 # %% ../../nbs/library/data/readers.ipynb #682dbe96
 def in_test_split(name: str, # a file's name
                  ) -> bool:  # True for about one name in ten
     "Whether a picture is in the test set of a layout without a split: a hash of its name alone decides."
-    return int(hashlib.md5(_same(name).encode(), usedforsecurity=False).hexdigest()[:8], 16) >= .9 * 2**32
+    name = _same(name).encode(errors='backslashreplace') # bytes that are no Unicode, as in names in Big5
+    return int(hashlib.md5(name, usedforsecurity=False).hexdigest()[:8], 16) >= .9 * 2**32
 
 def check_split(split: str, # the part that is wanted
                 known, # the parts there are
@@ -117,6 +187,14 @@ def _chosen(names, split):
     "Positions of a hashed split."
     return [i for i, n in enumerate(names) if split == 'all' or in_test_split(n) == (split == 'test')]
 
+def _elsewhere(root, split):
+    "Where pictures lie below a folder that has none of its own, and what to do about it; '' where there are none."
+    there = [d.name for d in contents(root) if d.is_dir() and not d.name.startswith('.') and os.access(d, os.R_OK)
+             and _has_pictures(d)]
+    if not there: return ''
+    return (f"{root/split} is missing: pictures lie in {', '.join(f'{name}/' for name in there[:9])}"
+            f"{' ...' * (len(there) > 9)}. Put those of {split!r} into {root/split}, or give one of these folders.")
+
 def _listing(files, labels, attributes, rejects, root, table, dropped=0):
     "The common end of every reader: warn once, and never return nothing."
     skipped = rejects.close(table)
@@ -124,7 +202,7 @@ def _listing(files, labels, attributes, rejects, root, table, dropped=0):
         raise ValueError(f'{table}: nothing is left to read ({len(skipped)} skipped, {dropped} dropped). '
                          'Look at it or change the split.')
     labels = None if labels is None else np.asarray(labels, np.uint8).reshape(len(files), len(attributes))
-    return Listing(list(files), labels, list(attributes), list(skipped), dropped, Path(root))
+    return Listing(list(files), labels, list(attributes), list(skipped), dropped, Path(root), list(rejects.passed))
 
 # %% ../../nbs/library/data/readers.ipynb #f21a26e9
 def read_folder(root, # a folder of pictures
@@ -133,9 +211,12 @@ def read_folder(root, # a folder of pictures
                 recursive: bool = False, # look into subfolders too?
                ) -> Listing: # without labels; FileNotFoundError when there is no picture
     "Read a plain folder of pictures."
-    root, rejects = _need(root, 'the folder', 'Give the folder that holds the pictures.'), Rejects(on_bad)
+    root, rejects = _need(root, 'the folder', 'Give the folder that holds the pictures.', True), Rejects(on_bad)
     folder = root/split if (root/split).is_dir() else root
-    files = _pictures_in(folder, True) if recursive else _first_with_pictures([folder], root)[1]
+    if folder == root and not recursive and not _has_pictures(root) and (elsewhere := _elsewhere(root, split)):
+        raise FileNotFoundError(elsewhere)
+    if recursive: files, rejects.passed = _pictures_in(folder, True)
+    else: files = _first_with_pictures([folder], root, rejects)
     if folder != root: return _listing(files, None, [], rejects, root, folder)
     check_split(split, ('train', 'test', 'all'), root)
     return _listing([files[i] for i in _chosen([f.name for f in files], split)], None, [], rejects, root, root)
@@ -155,12 +236,20 @@ def _bits(values, attributes, coding):
 
 def _match(rows, files, table, rejects, unit='line'):
     "Names that have both a row and a picture, in the table's order; whatever has only one of them is rejected by name."
-    by_name = {_same(f.name): f for f in files}
+    by_name, folder = {}, files[0].parent
+    for f in files:
+        twin = by_name.setdefault(_same(f.name), f)
+        if twin is not f: rejects(f, 'another picture has this name, with its accents written otherwise', 'Rename one')
     lost = [n for n in rows if n not in by_name]
+    alike = {k.casefold(): f.name for f in files for k in (f.stem, f.name)} if lost else {}
     for n in lost:
         many = f' ({len(lost)} such rows)' if len(lost) > 1 else ''
-        rejects(f'{table}, {unit} {rows[n][0]}', f'picture {n!r} is not in {files[0].parent}{many}',
-                'Put it back or cut the row')
+        near = alike.get(re.split(r'[/\\]', n)[-1].casefold())
+        if near: fault, mend = f'is not in {folder} (did you mean {near!r}?)', 'Write the name as the file has it'
+        elif os.path.lexists(folder/n):
+            fault, mend = f'is in {folder}, but hidden or none that Pillow reads', 'Convert it to PNG or JPEG'
+        else: fault, mend = f'is not in {folder}', 'Put it back or cut the row'
+        rejects(f'{table}, {unit} {rows[n][0]}', f'picture {n!r} {fault}{many}', mend)
     # a bad row is named once, not again for its picture
     extra = [n for n in by_name if n not in rows and n not in rejects.names]
     for n in extra:
@@ -169,19 +258,35 @@ def _match(rows, files, table, rejects, unit='line'):
     return [(n, by_name[n], rows[n][1]) for n in rows if n in by_name]
 
 # %% ../../nbs/library/data/readers.ipynb #8b9d2d0d
+_FIRST_COLUMN = ('image_name', 'image_id') # the course's CSV, and Kaggle's CelebA
+
 def _header(names, path):
-    "Attribute names, each once."
+    "Attribute names, each once, in one Unicode form."
+    names = [_same(n) for n in names]
     twice = [n for n, k in Counter(names).items() if k > 1]
     fault = (f'names {twice[0]!r} twice' if twice else 'has an empty name' if '' in names
              else '' if names else 'names no attribute')
     if fault: raise ValueError(f'{path}: the header {fault}. Give each column its own name.')
     return names
 
+def _csv_header(line, path):
+    "The attributes that the first line of a CSV names; ValueError where it does not begin with image_name."
+    if not line: raise ValueError(f'{path}: is empty. Unpack it again.')
+    try: name, *attributes = _fields(line)
+    except ValueError as e: raise ValueError(f'{path}, line 1: {e}. Mend the header.') from None
+    if name.lower() in _FIRST_COLUMN: return _header(attributes, path)
+    other = next((s for s in ';\t' if s in line), None)
+    if other: raise ValueError(f'{path}, line 1: separates its columns by {other!r}. Save the table with commas.')
+    raise ValueError(f"{path}, line 1: starts with {name!r}, not with image_name. "
+                     "Put the header 'image_name,<attribute>,...' there, or move the table away "
+                     'to use the pictures without labels.')
+
 def _attribute_rows(numbered, attributes, path, rejects):
     "{name: (line, bits)} of split rows (line, [name, *values]); bad rows are rejected with their line."
     rows, coding = {}, {}
     for i, (name, *values) in numbered:
         name, where = _same(name), f'{path}, line {i}'
+        if not name: rejects(where, 'names no picture', 'Begin it with the name of a picture'); continue
         if len(values) != len(attributes):
             rejects(where, f'{len(values)} values for {len(attributes)} attributes', 'Give it one value for each name',
                     name)
@@ -202,26 +307,25 @@ def read_hw4(root, # the folder `hw4_data` with train.csv, train/, test.csv, tes
     root, rejects = Path(root), Rejects(on_bad)
     check_split(split, ('train', 'test'), root)
     table = _need(root/f'{split}.csv', 'the table of attributes',
-                  f'Unpack hw4_data so that {split}.csv and {split}/ lie in {root}, '
-                  'or use read_folder for pictures alone.')
-    lines = _lines(table)
-    _, first = next(lines, (0, ''))
-    name, *attributes = _fields(first) if first else ['']
-    if name.lower() not in ('image_name', 'image_id'):
-        raise ValueError(f"{table}, line 1: starts with {name!r}, not with image_name. "
-                         "Put the header 'image_name,<attribute>,...' there.")
-    rows = _attribute_rows(((i, _fields(l)) for i, l in lines), _header(attributes, table), table, rejects)
-    _, files = _first_with_pictures([root/split], table)
+                  f'Unpack hw4_data so that {split}.csv and {split}/ lie in {root}.')
+    lines = _lines(table, rejects)
+    attributes = _csv_header(next(lines, (0, ''))[1], table)
+    rows = _attribute_rows(_split_rows(lines, _fields, table, rejects), attributes, table, rejects)
+    files = _first_with_pictures([root/split], table, rejects)
     kept = _match(rows, files, table, rejects)
     return _listing([f for _, f, _ in kept], [b for *_, b in kept], attributes, rejects, root, table)
 
 # %% ../../nbs/library/data/readers.ipynb #c9db3ed2
-_CELEBA_LISTS = ('list_attr_celeba.txt', 'list_attr_celeba.csv', 'CelebAMask-HQ-attribute-anno.txt')
 _CELEBA_PICTURES = ('img_align_celeba/img_align_celeba', 'img_align_celeba', 'Img/img_align_celeba', 'CelebA-HQ-img',
                     'images', '.')
 
 def _celeba_file(root, names):
     return next((p for d in ('.', 'Anno', 'Eval', 'celeba') for n in names if (p := Path(root)/d/n).is_file()), None)
+
+def _celeba_folders(root, table):
+    "Where the pictures of a CelebA list may lie."
+    base = root/'celeba' if table.parent == root/'celeba' else root
+    return [base/f for f in _CELEBA_PICTURES]
 
 def _blank_split(line, k, known):
     "[name, *values] of a row of k values; a name may hold blanks when a picture is called so."
@@ -233,12 +337,16 @@ def _blank_split(line, k, known):
 def _partition(path, rejects):
     "{name: 'train' | 'valid' | 'test'} from list_eval_partition."
     split = _fields if path.suffix == '.csv' else lambda line: line.strip().rsplit(None, 1)
-    parts = {}
-    for i, line in _lines(path):
-        fields = split(line)
-        if i == 1 and fields[-1] == 'partition': continue
-        if len(fields) == 2 and fields[1] in '012': parts[_same(fields[0])] = ('train', 'valid', 'test')[int(fields[1])]
-        else: rejects(f'{path}, line {i}', f'{line.strip()!r} is not a name and 0, 1 or 2', 'Unpack the file again')
+    parts, seen = {}, {}
+    for i, fields in _split_rows(_lines(path, rejects), split, path, rejects):
+        where = f'{path}, line {i}'
+        if not seen and fields[-1] == 'partition': continue
+        if len(fields) != 2 or fields[1] not in ('0', '1', '2'):
+            rejects(where, f"{' '.join(fields)!r} is not a name and 0, 1 or 2", 'Unpack the file again'); continue
+        name = _same(fields[0])
+        if seen.setdefault(name, i) != i:
+            rejects(where, f'{name!r} was already in line {seen[name]}', 'Delete one of the two'); continue
+        parts[name] = ('train', 'valid', 'test')[int(fields[1])]
     return parts
 
 # %% ../../nbs/library/data/readers.ipynb #742187e4
@@ -252,12 +360,11 @@ def read_celeba(root, # a folder with list_attr_celeba.txt and img_align_celeba/
     if table is None:
         raise FileNotFoundError(f"{root}: none of {', '.join(_CELEBA_LISTS)} lies here. "
                                 "Put the list beside img_align_celeba/.")
-    base = root/'celeba' if table.parent == root/'celeba' else root
-    _, files = _first_with_pictures([base/f for f in _CELEBA_PICTURES], table)
-    known, lines, comma = {_same(f.name) for f in files}, list(_lines(table)), table.suffix == '.csv'
+    files = _first_with_pictures(_celeba_folders(root, table), table, rejects)
+    known, lines, comma = {_same(f.name) for f in files}, list(_lines(table, rejects)), table.suffix == '.csv'
     head = 1 if comma else 2
     if len(lines) <= head: raise ValueError(f'{table}: holds no rows. Unpack it again.')
-    attributes = _header(_fields(lines[0][1])[1:] if comma else lines[1][1].split(), table)
+    attributes = _csv_header(lines[0][1], table) if comma else _header(lines[1][1].split(), table)
     if not comma:
         if not lines[0][1].strip().isdecimal():
             raise ValueError(f'{table}, line 1: {lines[0][1][:40]!r} is not the number of rows. '
@@ -267,7 +374,7 @@ def read_celeba(root, # a folder with list_attr_celeba.txt and img_align_celeba/
             rejects(f'{table}, line 1', f'promises {said} rows, {have} follow',
                     'Unpack the list again or write the true number')
     split_row = _fields if comma else lambda line: _blank_split(line, len(attributes), known)
-    rows = _attribute_rows(((i, split_row(l)) for i, l in lines[head:]), attributes, table, rejects)
+    rows = _attribute_rows(_split_rows(lines[head:], split_row, table, rejects), attributes, table, rejects)
     kept = _match(rows, files, table, rejects)
     partition = _celeba_file(root, ('list_eval_partition.txt', 'list_eval_partition.csv'))
     check_split(split, ('train', 'valid', 'test', 'all') if partition else ('train', 'test', 'all'), root)
@@ -309,9 +416,6 @@ def _phrases(text):
     return found
 
 # %% ../../nbs/library/data/readers.ipynb #db68cb54
-_TAG_FILES = ('tags_clean.csv', 'tags.csv', 'extra_data/tags.csv', 'alphabetical_tags.csv', 'label.csv',
-              'preprocessed/label.csv')
-
 def _one_hot(values):
     "'<colour> hair', '<colour> eyes' of 11 + 12 one-hot columns, eyes first."
     bits, fault = _bits(values, EYES + HAIR, {'no': 0})
@@ -331,35 +435,44 @@ def _anime_tags(rest, form):
         values = _fields(rest)
         if len(values) != 23: raise ValueError(f'{len(values)} values, 11 of eyes and 12 of hair are wanted')
         return _one_hot(values)
-    found = _phrases(rest)
+    found = _phrases(' '.join(_fields(rest)))
     return (f"{found['hair']} hair", f"{found['eyes']} eyes") if len(found) == 2 else None
 
 # %% ../../nbs/library/data/readers.ipynb #d97ab6d1
 def _form(path):
-    "Which of the forms a tag file has, from the first line that can tell."
-    for _, line in _lines(path):
+    "Which of the forms a tag file has, from the first line that can tell, or None."
+    try: lines = [line for _, line in _lines(path, lambda *fault: None)]
+    except ValueError: return None
+    for line in lines:
         values = line.split(',')[1:]
         if re.search(r':\s*\d+\s*(\t|$)', line): return 'clean'
         if len(values) > 3 and all(v.strip() in _CODES for v in values): return 'one-hot'
         if re.search(r'\b(hair|eyes)\b', line): return 'phrases'
-    return 'clean'
+
+def _tag_file(root):
+    "The first file that is called and looks like tags, else the first that is called so, else None."
+    there = [root/f for f in _TAG_FILES if (root/f).is_file()]
+    return next(filter(_form, there), there[0] if there else None)
+
+def _anime_folders(root, table):
+    "Where the faces of a tag file may lie."
+    return list(dict.fromkeys(d/f for d in (table.parent, root) for f in ('faces', 'images', '.')))
 
 def read_anime(root, # a folder with tags_clean.csv (or tags.csv, or a one-hot label.csv) and faces/0.jpg ...
                split: str = 'train', # train/test by a hash of the file's name, or 'all'
                on_bad: str = 'raise', # 'raise': stop at the first bad row; 'skip': name it in `.skipped` and go on
               ) -> Listing: # labels (n, 23): 12 colours of hair, then 11 of eyes, one of each set
     "Read anime faces with tags of hair and eyes; rows without exactly one of each are counted in `.dropped`."
-    root, rejects = _need(root, 'the folder', 'Give the folder that holds the faces.'), Rejects(on_bad)
+    root, rejects = _need(root, 'the folder', 'Give the folder that holds the faces.', True), Rejects(on_bad)
     check_split(split, ('train', 'test', 'all'), root)
-    table = next((root/f for f in _TAG_FILES if (root/f).is_file()), None)
+    table = _tag_file(root)
     if table is None:
         raise FileNotFoundError(f"{root}: none of {', '.join(_TAG_FILES)} lies here. Put the tags beside faces/.")
-    folders = [d/f for d in (table.parent, root) for f in ('faces', 'images', '.')]
-    _, files = _first_with_pictures(list(dict.fromkeys(folders)), table)
-    form, names, rows = _form(table), {_same(f.stem): f.name for f in files}, {}
-    for i, line in _lines(table):
+    files = _first_with_pictures(_anime_folders(root, table), table, rejects)
+    form, names, rows = _form(table) or 'clean', {_same(f.stem): f.name for f in files}, {}
+    for i, line in _lines(table, rejects):
         if i == 1 and line.strip() == '0,1,2': continue
-        key = line.partition(',')[0].strip()
+        key = line.partition(',')[0].strip(' "')
         key = _same(names.get(_same(key), key + '.jpg'))
         try: tags = _anime_tags(line.partition(',')[2], form)
         except ValueError as e: rejects(f'{table}, line {i}', e, 'Mend the line', key); continue
@@ -401,6 +514,10 @@ def _iclevr_tables(root):
     around = [Path(root).resolve().parent] if Path(root).resolve().name in _ICLEVR_PICTURES else []
     return next((d for d in [Path(root), *around] if (d/'train.json').is_file() and (d/'objects.json').is_file()), None)
 
+def _scene_folders(root, folder):
+    "Where the scenes of a train.json may lie."
+    return list(dict.fromkeys(d/f for d in (root, folder) for f in _ICLEVR_PICTURES))
+
 def _read_json(path, kind, what):
     "A JSON list, or a JSON object as a list of (name, value), so that nothing said twice is lost."
     class Named(list): pass
@@ -412,18 +529,21 @@ def _read_json(path, kind, what):
         raise ValueError(f'{path}: is not {what}. Give the file that came with the course.')
     return list(value)
 
-def _object_names(path):
-    "The names of objects.json in the order of their numbers, which are 0, 1, 2 and so on."
-    index = _read_json(path, dict, 'an object of names and numbers, such as {"gray cube": 0}')
+def read_objects(path, # of objects.json
+                ) -> list[str]: # names in the order of their numbers, which are 0, 1, 2 and so on
+    "The objects that scenes are labelled with; a label's column is known by its name, for the numbers may be others."
+    index = _read_json(_need(path, 'the list of objects', 'Put objects.json there, or pass the names.'), dict,
+                       'an object of names and numbers, such as {"gray cube": 0}')
     names, numbers = _header([n for n, _ in index], path), [k for _, k in index]
     if any(type(k) is not int for k in numbers) or sorted(numbers) != list(range(len(names))):
         raise ValueError(f'{path}: the numbers are not 0 to {len(names) - 1}, each once. Unpack the file again.')
-    return sorted(names, key=dict(index).get)
+    return sorted(names, key=dict(zip(names, numbers)).get)
 
 def _many_hot(condition, names):
     "(zeros and ones, None) of a list of names, or (None, what is wrong with it)."
     if type(condition) is not list: return None, f'{condition!r} is not a list of objects'
     if not condition: return None, 'it names no object'
+    condition = [_same(o) if isinstance(o, str) else o for o in condition]
     for o in condition:
         if not isinstance(o, str): return None, f'{o!r} is not a name'
         if o not in names: return None, f'no object is called {o!r}{nearest_name(o, names)}'
@@ -437,13 +557,13 @@ def read_iclevr(root, # a folder with objects.json, train.json and iclevr/ or im
                 on_bad: str = 'raise', # 'raise': stop at the first bad entry; 'skip': name it in `.skipped` and go on
                ) -> Listing: # labels (n, 24) in the order of objects.json; errors name file and entry
     "Read i-CLEVR: one to three objects a picture, all of them in the label; a scene's pictures stay on one side."
-    root, rejects = _need(root, 'the folder', 'Give the folder that holds the scenes.'), Rejects(on_bad)
+    root, rejects = _need(root, 'the folder', 'Give the folder that holds the scenes.', True), Rejects(on_bad)
     check_split(split, ('train', 'test', 'all'), root)
     folder = _iclevr_tables(root)
     if folder is None:
         raise FileNotFoundError(f'{root}: train.json or objects.json is missing. Put both beside iclevr/.')
-    table, attributes, rows = folder/'train.json', _object_names(folder/'objects.json'), {}
-    _, files = _first_with_pictures(list(dict.fromkeys(d/f for d in (root, folder) for f in _ICLEVR_PICTURES)), table)
+    table, attributes, rows = folder/'train.json', read_objects(folder/'objects.json'), {}
+    files = _first_with_pictures(_scene_folders(root, folder), table, rejects)
     entries = _read_json(table, dict, 'an object of pictures and lists, such as {"a.png": ["gray cube"]}')
     for i, (name, condition) in enumerate(entries, 1):
         name, where = _same(name), f'{table}, entry {i} ({name})'
@@ -456,38 +576,75 @@ def read_iclevr(root, # a folder with objects.json, train.json and iclevr/ or im
     return _listing([f for _, f, _ in kept], [b for *_, b in kept], attributes, rejects, root, table)
 
 def read_conditions(path, # test.json or new_test.json: a list of lists of names
-                    objects=None, # the names in order, or the path of objects.json; default the one beside `path`
+                    # names of the columns in order, as a run knows them; or the path of objects.json, default the one
+                    # beside `path`, whose order a run that was trained elsewhere need not share
+                    objects=None,
                    ) -> np.ndarray: # float32 (n, 24) zeros and ones, what a conditional generator takes as y
     "Read the conditions of a test; ValueError names the entry and the nearest object."
     _need(path, 'the file of conditions', 'Give test.json or new_test.json.')
     conditions = _read_json(path, list, 'a list of lists such as [["gray cube"]]')
     if objects is None: objects = Path(path).with_name('objects.json')
-    if isinstance(objects, (str, os.PathLike)):
-        objects = _object_names(_need(objects, 'the list of objects', 'Put objects.json there, or pass the names.'))
-    rows = []
+    if isinstance(objects, (str, os.PathLike)): objects = read_objects(objects)
+    rows, objects = [], _header(list(objects), 'the objects')
     for i, condition in enumerate(conditions, 1):
-        bits, fault = _many_hot(condition, list(objects))
+        bits, fault = _many_hot(condition, objects)
         if fault: raise ValueError(f'{path}, entry {i}: {fault}. Mend the entry.')
         rows.append(bits)
     return np.array(rows, np.float32)
 
 # %% ../../nbs/library/data/readers.ipynb #cd260110
+def _layouts(root, split):
+    "(reader, table, folders of its pictures) of every layout whose table is there."
+    if table := _celeba_file(root, _CELEBA_LISTS): yield read_celeba, table, _celeba_folders(root, table)
+    for part in dict.fromkeys((split, 'train', 'test')):
+        if (table := root/f'{part}.csv').is_file(): yield read_hw4, table, [root/part]
+    if table := _tag_file(root): yield read_anime, table, _anime_folders(root, table)
+    if folder := _iclevr_tables(root): yield read_iclevr, folder/'train.json', _scene_folders(root, folder)
+
+def _speaks(reader, table, folders):
+    "Whether a table speaks of pictures in one of the folders; one that cannot be read does: its reader says why."
+    folder = next(filter(_has_pictures, folders), None)
+    if folder is None: return False
+    try:
+        if reader is read_iclevr: first = [n for n, _ in _read_json(table, dict, 'an object')]
+        else:
+            lines = [line for _, line in _lines(table)]
+            # the name in front of `,0,1`, or of `  -1  1`
+            first = [re.split(r',|(?:\s+-?1)*\s*$', line)[0].strip(' "') for line in lines]
+        if not first or reader is read_anime and _form(table) is None: return folder != table.parent
+        if reader is read_hw4 and re.match(r'\W*image_(name|id)\b', lines[0], re.I): return True
+        # most tables name a picture in their first rows: no need to look at 200,000 names
+        if any(Path(n).suffix.lower() in _endings() and os.path.isfile(folder/n) for n in first[:9]): return True
+        # a bare number may count epochs, unless it stands among tags
+        names = {_same(n) for picture, f in _told_apart(folder) if picture for n in (f.name, f.stem)
+                 if reader is read_anime or not re.fullmatch(r'0|[1-9]\d*', n)}
+        return any(_same(n) in names for n in first)
+    except ValueError: return True
+
 def find_reader(root, # a folder in any of the layouts above
                 split: str = 'train', # the part that is wanted
                ) -> Callable: # one of the readers; FileNotFoundError says what was looked for
     "Recognise a folder's layout: CelebA, the course's CSV, anime faces, i-CLEVR, or plain pictures."
-    root = _need(root, 'the data folder', 'Give the folder that you unpacked.')
-    if re.fullmatch('(train|test|truth)[AB]', split) and not _pictures_in(root/split):
+    root = _need(root, 'the data folder', 'Give the folder that you unpacked.', True)
+    domain = re.fullmatch('(train|test|truth)[AB]', split)
+    if domain and not _has_pictures(root/split):
         missing = 'no pictures lie there' if (root/split).is_dir() else 'there is no such folder'
         raise FileNotFoundError(f'{root/split}: {missing}. '
                                 'Translation learns from two folders of pictures: '
                                 'give the folder in which trainA and trainB lie.')
-    if _celeba_file(root, _CELEBA_LISTS): return read_celeba
-    if (root/'train.csv').is_file() or (root/'test.csv').is_file(): return read_hw4
-    if any((root/f).is_file() for f in _TAG_FILES): return read_anime
-    if _iclevr_tables(root): return read_iclevr
-    if _pictures_in(root) or _pictures_in(root/split): return read_folder
-    raise FileNotFoundError(f"{root}: no layout fits. Looked for {' or '.join(_CELEBA_LISTS)} (CelebA), "
-                            f"train.csv or test.csv (hw4_data), {' or '.join(_TAG_FILES)} (anime), train.json with "
-                            f'objects.json (i-CLEVR), and pictures in {root} or {root/split}. '
-                            'Give the folder one level up or down?')
+    tables = list(_layouts(root, split))
+    reader = None if domain else next((layout[0] for layout in tables if _speaks(*layout)), None)
+    if reader is None and (_has_pictures(root) or _has_pictures(root/split)): reader = read_folder
+    if reader is None and tables: reader = tables[0][0] # it says what is missing
+    if reader is None:
+        raise FileNotFoundError(f"{root}: no layout fits. Looked for {' or '.join(_CELEBA_LISTS)} (CelebA), "
+                                f"train.csv or test.csv (hw4_data), {' or '.join(_TAG_FILES)} (anime), train.json with "
+                                f'objects.json (i-CLEVR), and pictures in {root} or {root/split}. '
+                                f'{_only(_pictures_in(root)[1] + _pictures_in(root/split)[1])}'
+                                f'{_elsewhere(root, split) or "Give the folder one level up or down?"}')
+    if strays := [table.name for read, table, _ in tables if read is not reader]:
+        warnings.warn(printable(f"{root}: read as {_LAYOUTS[reader]}; {', '.join(strays)} passed over"), stacklevel=3)
+    return reader
+
+_LAYOUTS = {read_celeba: 'CelebA', read_hw4: "the course's table of attributes", read_anime: 'anime faces with tags',
+            read_iclevr: 'i-CLEVR', read_folder: 'plain pictures without labels'}

@@ -6,12 +6,27 @@
 __all__ = ['Game', 'evaluation_mode', 'draw']
 
 # %% ../../nbs/library/game/base.ipynb #ab6d0f86
+import copy
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ..parallel import share
+from ..rng import random_fork
 
 # %% ../../nbs/library/game/base.ipynb #64510579
+def _rebuild(kind, attributes, parametrizations, state):
+    "A game from what `Game.__reduce__` gave."
+    game = kind.__new__(kind)
+    game.__dict__.update(attributes)
+    for path, name, functions in parametrizations:
+        for f in functions: parametrize.register_parametrization(game.get_submodule(path), name, f, unsafe=True)
+    game.load_state_dict(state)
+    return game
+
+
 class Game(nn.Module):
     "A generative model as a game: subclass it once, give it `players`, `loss` and `sample`."
     nz = None # length of the latent code, for games that draw from noise
@@ -47,7 +62,7 @@ class Game(nn.Module):
                n: int, # how many codes
               ) -> Tensor: # (n, nz), standard normal
         "Latent codes to draw from."
-        return torch.randn(n, self.nz, device=self.device)
+        return share(torch.randn, n, self.nz, device=self.device)
 
     def note(self,
              **values: Tensor, # diagnostics by name: scalars, not part of any loss
@@ -60,6 +75,25 @@ class Game(nn.Module):
         "The device of the game's parameters."
         return next(self.parameters()).device
 
+    def __deepcopy__(self, memo):
+        new = type(self).__new__(type(self))
+        memo[id(self)] = new
+        new.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return new
+
+    def __reduce__(self):
+        # torch refuses to pickle layers with spectral norm; so it is taken off a copy and put on again when that is read
+        plain, found = copy.deepcopy(self), []
+        for path, m in list(plain.named_modules()):
+            if not parametrize.is_parametrized(m): continue
+            # not `remove_parametrizations`: the copy's class is the original's, and would change with it
+            kind, kept = parametrize.type_before_parametrizations(m), m._modules.pop('parametrizations')
+            m.__class__ = kind
+            for name, functions in kept.items():
+                found.append((path, name, list(functions)))
+                m.register_parameter(name, functions.original)
+        return _rebuild, (type(self), plain.__dict__, found, self.state_dict())
+
 # %% ../../nbs/library/game/base.ipynb #e58828f0
 @contextmanager
 def evaluation_mode(game: Game, # what is to draw, encode or translate
@@ -67,9 +101,7 @@ def evaluation_mode(game: Game, # what is to draw, encode or translate
                    ):
     "Evaluation mode and no gradients within this context, and with a seed random numbers of its own."
     modes = [(m, m.training) for m in game.modules()]
-    devices = [game.device] if game.device.type == 'cuda' else []
-    with torch.random.fork_rng(devices, enabled=seed is not None), torch.no_grad():
-        if seed is not None: torch.manual_seed(seed)
+    with random_fork(seed, game.device), torch.no_grad():
         try: yield game.eval()
         finally:
             for m, mode in modes: m.training = mode

@@ -6,13 +6,21 @@
 __all__ = ['EMA', 'StopAt', 'Checkpoint']
 
 # %% ../../nbs/library/game/callbacks.ipynb #a4b254b7
-import copy
+import copy, time
 from pathlib import Path
 
 import torch
 from fastai.callback.core import Callback, CancelFitException
+from torch import Tensor
+
+from .base import Game
+from ..parallel import agree
 
 # %% ../../nbs/library/game/callbacks.ipynb #60767dd4
+def _own_buffers(game: Game) -> list[Tensor]: # of the networks; what the game itself keeps (a pool of old fakes) is not
+    return [b for nets in game.players().values() for n in nets for b in n.buffers()]
+
+
 class EMA(Callback):
     "Keep a moving average of the game's weights, moved after each step of `player`; samples are drawn from it."
     name, order = 'ema', 40
@@ -28,18 +36,28 @@ class EMA(Callback):
         self.player_name = self.player_name or list(self.learn.game.players())[-1]
         self.game = copy.deepcopy(self.learn.game).requires_grad_(False)
 
+    def before_fit(self):
+        "List once what follows what: a game's parameters and buffers stay the same tensors for a whole fit."
+        game = self.learn.game
+        self.pairs = list(self.game.parameters()), [p.detach() for p in game.parameters()]
+        self.copies = _own_buffers(self.game), _own_buffers(game)
+
     def after_batch(self):
         "Move towards the present weights; buffers (BatchNorm statistics) are copied."
         if not self.training or self.learn.player != self.player_name: return
-        self.count += 1
-        decay = min(self.decay, self.count / (self.count + 10))
-        torch._foreach_lerp_(list(self.game.parameters()), [p.detach() for p in self.learn.game.parameters()],
-                             1 - decay)
-        for ours, theirs in zip(self.game.buffers(), self.learn.game.buffers()): ours.copy_(theirs)
+        moved, (ours, theirs) = self.learn.game.notes.get('moved', 1), self.pairs
+        self.count = self.count + moved
+        if isinstance(self.count, Tensor): # a turn may have been called off on the device: do not ask the host
+            weight = moved * (1 - (self.count / (self.count + 10)).clamp(max=self.decay))
+            step = torch._foreach_sub(theirs, ours)
+            torch._foreach_mul_(step, weight)
+            torch._foreach_add_(ours, step)
+        else: torch._foreach_lerp_(ours, theirs, 1 - min(self.decay, self.count / (self.count + 10)))
+        if self.copies[0]: torch._foreach_copy_(*self.copies)
 
     def state_dict(self) -> dict: # the averaged game and the count of steps
         "What a checkpoint keeps."
-        return dict(game=self.game.state_dict(), count=self.count)
+        return dict(game=self.game.state_dict(), count=round(float(self.count)))
 
     def load_state_dict(self,
                         state: dict, # what `state_dict` returned
@@ -66,21 +84,29 @@ class StopAt(Callback):
 
 
 class Checkpoint(Callback):
-    "Save the run every `every` rounds and when the fit ends, so that a killed run goes on from there."
-    order, run_valid = 80, False
+    "Save the run every so many seconds or rounds and when the fit ends, so that a killed run goes on from there."
+    order, run_valid = 65, False # before all that writes pictures: a picture that fails costs no round
     def __init__(self,
                  file: str | Path, # a .pth file, replaced atomically
-                 every: int = 200, # rounds between saves
+                 every: int | None = None, # rounds between saves; None: by the clock
+                 seconds: float = 60., # between saves, where `every` does not say
                 ):
-        self.file, self.every = file, every
+        if every is not None and every < 1: raise ValueError(f'every is {every}: give at least 1 round, or None')
+        if seconds < 0: raise ValueError(f'seconds is {seconds}: give 0 or more')
+        self.file, self.every, self.interval = file, every, seconds
 
     def before_fit(self):
         "Nothing to save yet."
-        self.saved = self.learn.rounds
+        self.saved, self.clock = self.learn.rounds, time.monotonic()
 
     def after_batch(self):
         "Save between rounds, never inside one."
-        if self.learn.moved == 0 and self.learn.rounds - self.saved >= self.every: self.save()
+        if self.learn.moved: return
+        if self.every is not None: due = self.learn.rounds - self.saved >= self.every
+        # the clocks of several ranks differ a little; they ask each other now and then, not every round
+        elif self.learn.rounds % 10 and self.learn.together: return
+        else: due = agree(time.monotonic() - self.clock >= self.interval)
+        if due: self.save()
 
     def after_fit(self):
         "Save what the fit has reached."
@@ -89,4 +115,4 @@ class Checkpoint(Callback):
     def save(self):
         "Save now."
         self.learn.save(self.file)
-        self.saved = self.learn.rounds
+        self.saved, self.clock = self.learn.rounds, time.monotonic()

@@ -12,7 +12,13 @@ from collections import defaultdict
 import numpy as np
 import torch
 from fastai.callback.progress import ProgressCallback
-from fastai.learner import Learner, Recorder
+from fastai.callback.tracker import TrackerCallback
+from fastai.learner import AvgMetric, AvgSmoothLoss, Learner, Recorder, ValueMetric
+from fastai.optimizer import OptimWrapper
+from fastcore.foundation import L
+from torch import Tensor
+
+from ..parallel import average, same_noise
 
 # %% ../../nbs/library/game/recorder.ipynb #97609221
 class Turns:
@@ -37,8 +43,6 @@ class Turns:
             for k in range(learn.moved, len(movers)):
                 learn.player = movers[k]
                 yield batch
-                # a callback cancelled it: its turn has passed all the same
-                if (learn.rounds, learn.moved) == (i, k): learn.count_turn()
 
 # %% ../../nbs/library/game/recorder.ipynb #e8e8fee3
 class Diverged(ArithmeticError):
@@ -46,75 +50,148 @@ class Diverged(ArithmeticError):
 
 
 class GameRecorder(Recorder):
-    "fastai's `Recorder` for games: a column per player in the progress table, a row per turn in the history."
+    "fastai's `Recorder` for games: losses per player in the progress table, a row per turn in the history."
     name, pending = 'recorder', ()
 
     def before_fit(self):
         "Head the progress table and start the clock."
         super().before_fit()
         players = list(self.game.players())
-        self.metric_names = ['epoch', *[f'train_{p}' for p in players], *[f'valid_{p}' for p in players], 'time']
-        self.every = 50 if self.game.device.type == 'cuda' else 1
+        self.each = players if len(players) > 1 else [] # one player's loss is the loss
+        for m in self.learn.metrics:
+            if not isinstance(m, (AvgMetric, ValueMetric)):
+                raise ValueError(f'the metric {m.name!r} is made for predictions: give a function of (samples, reals), '
+                                 'pictures (n, c, h, w) in [-1, 1] each')
+        self.metric_names = L('epoch', 'train_loss', 'valid_loss', *(f'train_loss_{p}' for p in self.each),
+                              *(f'valid_loss_{p}' for p in self.each), *self.learn.metrics.attrgot('name'), 'time')
+        self._refuse_to_track_nothing()
+        self.every = 1 if self.game.device.type == 'cpu' else 50
         self.pending, self.train_sums, self.valid_sums = [], defaultdict(list), defaultdict(list)
+        self.smooth, self.reals, self.record = {}, [], {}
+        same_noise(self.game.device)
         self.clock = time.perf_counter() - self.learn.seconds
+        # torch's own groups, where there are some: reading them costs nothing
+        self.groups = self.learn.opt.opt.param_groups if isinstance(self.learn.opt, OptimWrapper) else None
+
+    def _refuse_to_track_nothing(self):
+        "ValueError where a callback tracks validation and there is none: it would compare NaN with NaN for ever."
+        if len(self.dls.loaders) > 1 and len(self.dls.valid): return
+        blind = [n for n in self.metric_names if n.startswith('valid_loss')] + list(self.learn.metrics.attrgot('name'))
+        for cb in self.learn.cbs:
+            if isinstance(cb, TrackerCallback) and cb.monitor in blind:
+                raise ValueError(f'{type(cb).__name__} watches {cb.monitor!r}, but the learner has no validation data: '
+                                 "give the DataLoaders a second loader, or watch monitor='train_loss'")
+
+    def before_epoch(self):
+        "A new line of the table."
+        super().before_epoch()
+        self.record = {}
 
     def before_train(self):
         "Deal the epoch's turns and forget the last epoch's losses."
         self.learn.dl = Turns(self.learn)
+        self.batches, self.bs = len(self.dls.train), self.dls.train.bs * self.learn.together
         self.train_sums.clear()
 
     def before_validate(self):
         "Forget the last validation's losses."
         self.valid_sums.clear()
+        self.reals = []
+
+    def after_cancel_batch(self):
+        "A turn that a callback cancels has passed all the same."
+        if self.learn.training: self.learn.count_turn()
 
     def after_batch(self):
         "Note the turn's terms; fetch them now and then."
-        if not self.training:
-            for player, terms in self.learn.terms.items(): self.valid_sums[player].append(float(sum(terms.values())))
+        learn = self.learn
+        if not learn.training:
+            n = len(learn.xb[0])
+            for player, terms in learn.terms.items(): self.valid_sums[player].append((n, sum(terms.values())))
+            if learn.metrics: self.reals.append((*learn.xb, *learn.yb))
             return
-        self.learn.seconds = time.perf_counter() - self.clock
-        i = self.learn.turn_round
-        where = dict(round=i, player=self.learn.player, epoch=(i + 1) / len(self.dls.train),
-                     images=(i + 1) * self.dls.train.bs, seconds=self.learn.seconds)
-        if self.learn.terms: self.pending.append((where, self.learn.terms, self.game.notes))
-        self.lrs.append(self.opt.hypers[-1]['lr'])
-        self.learn.terms = {} # a turn that a callback cancels leaves nothing to record
+        learn.seconds = time.perf_counter() - self.clock
+        i = learn.turn_round
+        self.lrs.append((self.groups or learn.opt.hypers)[-1]['lr'])
+        if learn.terms:
+            where = dict(round=i, player=learn.player, epoch=(i + 1) / self.batches, images=(i + 1) * self.bs,
+                         seconds=learn.seconds)
+            self.pending.append((where, learn.terms, learn.game.notes))
+        else: self.losses.append(self._total()) # cancelled: nothing to record, and the loss is what it was
+        learn.terms = {}
         if len(self.pending) >= self.every: self.flush()
 
     def flush(self):
         "Fetch what is pending in one transfer, count the steps, and stop at a loss that is not finite."
         pending, self.pending = self.pending, []
         if not pending: return
-        numbers = iter(torch.stack([v.detach().float() for _, terms, notes in pending
-                                    for v in (*terms.values(), *notes.values())]).tolist())
+        values = [v.detach() for _, terms, notes in pending for v in (*terms.values(), *notes.values())]
+        if self.every == 1: numbers = iter([v.item() for v in values]) # on the CPU a stack costs more than it saves
+        else: # a note may have been made on the CPU
+            numbers = iter(torch.stack([v.to(self.game.device, torch.float32) for v in values]).tolist())
         for where, terms, notes in pending:
             terms, notes, player = {k: next(numbers) for k in terms}, {k: next(numbers) for k in notes}, where['player']
             self.learn.term_columns.update({f'{player}.{k}': None for k in terms})
             self.learn.steps[player] += round(notes.get('moved', 1))
             self.learn.rows.append({**where, **{f'steps_{p}': s for p, s in self.learn.steps.items()},
                                     **{f'{player}.{k}': v for k, v in {**terms, **notes}.items()}})
-            self.losses.append(sum(terms.values()))
-            self.train_sums[player].append(self.losses[-1])
+            loss = sum(terms.values())
+            self.train_sums[player].append(loss)
+            self._smooth(player, loss)
+            self.losses.append(self._total())
             for k, v in terms.items():
                 if not math.isfinite(v): raise Diverged(
                     f'the term {k!r} of the {player} became {v} on round {where["round"]}. '
                     'Go back to the last checkpoint and try a lower learning rate, '
                     'a gradient penalty or spectral norm in the discriminator, or the GradientClip callback.')
 
+    def _smooth(self, player, loss):
+        average = self.smooth.setdefault(player, AvgSmoothLoss(self.smooth_loss.beta))
+        if not hasattr(average, 'val'): average.reset(); average.val = 0.
+        average.count += 1
+        average.val = average.beta * average.val + (1 - average.beta) * loss
+        self.smooth_loss.count += 1
+
+    def _total(self) -> float: # each player's smoothed loss, summed: what `valid_loss` is for validation
+        return sum(s.value for s in self.smooth.values())
+
     def after_train(self):
-        "Fetch the rest of the epoch."
+        "Fetch the rest of the epoch; its mean losses are a part of the table's line."
         self.flush()
+        means = {p: float(np.mean(v)) for p, v in self.train_sums.items()}
+        self.record.update({'train_loss': sum(means.values()) if means else math.nan},
+                           **{f'train_loss_{p}': means.get(p, math.nan) for p in self.each})
 
     def after_validate(self):
-        "Nothing: `after_epoch` writes the line."
+        "Mean losses over the validation pictures, and the metrics, are the rest of it."
+        means = {p: (sum(n * v for n, v in found) / sum(n for n, _ in found)).float()
+                 for p, found in self.valid_sums.items()}
+        average(list(means.values()))
+        means = {p: v.item() for p, v in means.items()}
+        self.record.update({'valid_loss': sum(means.values()) if means else math.nan},
+                           **{f'valid_loss_{p}': means.get(p, math.nan) for p in self.each}, **self._metrics())
+
+    def _metrics(self) -> dict: # name -> value
+        found, (reals, *labels) = {}, [torch.cat(t) for t in zip(*self.reals)] or [None]
+        self.reals = []
+        if any(isinstance(m, AvgMetric) for m in self.learn.metrics) and reals is not None:
+            samples = self.learn.sample(len(reals), y=labels[0] if labels else None, seed=0)
+        for m in self.learn.metrics:
+            if isinstance(m, ValueMetric): found[m.name] = m.value
+            else: found[m.name] = math.nan if reals is None else float(m.func(samples, reals.float().cpu()))
+        return found
 
     def after_epoch(self):
-        "Write a line of the progress table: each player's mean loss over the epoch."
-        means = [float(np.mean(sums[p])) if sums[p] else float('nan') for sums in (self.train_sums, self.valid_sums)
-                 for p in self.game.players()]
-        self.learn.final_record = means
-        self.values.append(means)
-        self.logger([self.epoch, *means, f'{time.time() - self.start_epoch:.0f} s'])
+        "Write a line of the progress table: mean losses over the epoch, metrics."
+        columns = [n for n in self.metric_names[1:-1]]
+        # `validate` alone has trained nothing: as in fastai, its record is of the validation
+        if 'train_loss' not in self.record: columns = [n for n in columns if not n.startswith('train_loss')]
+        row = L(self.record.get(n, math.nan) for n in columns)
+        self.learn.final_record = row
+        self.values.append(row)
+        self.log = L(getattr(self, 'epoch', 0), *row, f'{time.time() - self.start_epoch:.0f} s')
+        self.logger(self.log)
+        self.iters.append(len(self.losses))
 
     def after_fit(self):
         "Fetch what an interrupted fit has left."

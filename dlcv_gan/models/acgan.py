@@ -16,7 +16,8 @@ from ..game.schedules import DG
 from ..systems import System
 from .gan import GAN
 from ..losses import Objective, non_saturating
-from ..nets import AttributeEmbedding, DCGANDiscriminator, DCGANGenerator, R1Discriminator, R1Generator
+from ..nets import (AttributeEmbedding, DCGANDiscriminator, DCGANGenerator, R1Discriminator, R1Generator, on_device,
+                           score_both)
 
 # %% ../../nbs/assignments/03_acgan.ipynb #16b65646
 class ACGAN(GAN):
@@ -39,6 +40,7 @@ class ACGAN(GAN):
                    y: Tensor, # (n, a) zeros and ones
                   ) -> Tensor: # weighted scalar: cross-entropy, sum over attributes, mean over the batch
         "The auxiliary classifier's loss, each attribute a yes-or-no question."
+        guess, y = on_device(self, guess, y)
         return self.weight * y.shape[1] * F.binary_cross_entropy_with_logits(guess.float(), y.float())
 
     def loss(self,
@@ -47,11 +49,15 @@ class ACGAN(GAN):
              y: Tensor, # their attributes (n, a), zeros and ones; the fakes get the same
             ) -> dict[str, Tensor]: # 'adversarial', 'attributes' and, for the discriminator, perhaps 'penalty'
         "D learns the attributes from real pictures only; G has to be taken for real and classified as its condition."
+        x, y = on_device(self, x, y)
         with torch.set_grad_enabled(player == 'generator' and torch.is_grad_enabled()): fake = self.sample(len(x), y)
-        score, guess = self.discriminator.heads(x if player == 'discriminator' else fake)
+        if player == 'generator':
+            score, guess = self.discriminator.heads(fake)
+            terms = {'adversarial': self.objective.generator(score)}
+        else:
+            (score, guess), (fake_score, _) = score_both(self.discriminator.heads, x, fake, one_pass=self.one_pass)
+            terms = self.discriminator_terms(score, fake_score, x, fake, y)
         self.note(hits=((guess > 0) == (y > .5)).float().mean())
-        if player == 'generator': terms = {'adversarial': self.objective.generator(score)}
-        else: terms = self.discriminator_terms(score, self.discriminator(fake), x, fake, y)
         return {**terms, 'attributes': self.attributes(guess, y)}
 
 # %% ../../nbs/assignments/03_acgan.ipynb #61fcfd68

@@ -14,6 +14,7 @@ from ..game.base import Game
 from ..game.schedules import DG
 from ..systems import System
 from ..losses import least_squares
+from ..nets import mixes_samples, on_device, score_both
 from ..residual import ImagePool, PatchDiscriminator, ResNetGenerator
 
 # %% ../../nbs/assignments/06_cyclegan.ipynb #0f1e331c
@@ -36,6 +37,11 @@ class CycleGAN(Game):
         self.pool_a, self.pool_b, self.shelf = (ImagePool(shape, pool), ImagePool(shape, pool),
                                                 ImagePool(shape, min(pool, 16))) # the last: A's, for `sample`
 
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        # asked once for each net, not on each turn: may real and fake pictures go through it as one batch?
+        if name in ('d_a', 'd_b'): self.one_pass = getattr(self, 'one_pass', True) and not mixes_samples(value)
+
     def players(self) -> dict[str, list[nn.Module]]: # discriminators, then generators
         "Two players with two networks each."
         return {'discriminators': [self.d_a, self.d_b], 'generators': [self.ab, self.ba]}
@@ -49,13 +55,17 @@ class CycleGAN(Game):
         if b is None or b.shape[1:] != a.shape[1:]:
             raise ValueError('a CycleGAN takes batches (a, b) of pictures of one size; feed it from two folders, with '
                              '`Unpaired`')
+        a, b = on_device(self, a, b)
         if player == 'discriminators':
             with torch.no_grad(): fakes = self.ba(b), self.ab(a)
             if self.training:
                 fakes = self.pool_a(fakes[0]), self.pool_b(fakes[1])
                 self.shelf(a[:len(self.shelf.items)])
-            return {domain: self.discriminator_loss(D, real, fake, domain)
-                    for domain, D, real, fake in zip('ab', (self.d_a, self.d_b), (a, b), fakes)}
+            terms = {domain: self.discriminator_loss(D, real, fake, domain)
+                     for domain, D, real, fake in zip('ab', (self.d_a, self.d_b), (a, b), fakes)}
+            # one number for both, which `Adaptive` listens to
+            self.note(rank=(self.notes['rank_a'] + self.notes['rank_b'])/2)
+            return terms
         fake_a, fake_b, l1 = self.ba(b), self.ab(a), lambda x, y: F.l1_loss(x.float(), y)
         terms = dict(adversarial=2*(least_squares.generator(self.d_a(fake_a)) # the paper does not halve
                                     + least_squares.generator(self.d_b(fake_b))))
@@ -71,7 +81,8 @@ class CycleGAN(Game):
                            domain: str, # 'a' or 'b', for the notes
                           ) -> Tensor: # scalar: least squares over pictures and patches
         "What one discriminator lowers; notes its scores and its `rank`, the AUC of real against fake."
-        real, fake = D(real).float(), D(fake).float()
+        real, fake = on_device(self, real, fake)
+        real, fake = (s.float() for s in score_both(D, real, fake, one_pass=self.one_pass))
         r, f = real.reshape(len(real), -1).mean(1), fake.reshape(len(fake), -1).mean(1)
         self.note(**{f'real_score_{domain}': r.mean(), f'fake_score_{domain}': f.mean(),
                      f'rank_{domain}': (r[:, None] > f).float().mean()})
@@ -102,7 +113,7 @@ class CycleGAN(Game):
                z: Tensor | None = None, # pictures of A (n, c, h, w); some that it met lately when not given
               ) -> Tensor: # pictures (n, c, h, w) in [-1,1]
         "Pictures of B, translated from A."
-        return self.ab(self.latent(n) if z is None else z)
+        return self.ab(self.latent(n) if z is None else on_device(self, z)[0])
 
 # %% ../../nbs/assignments/06_cyclegan.ipynb #b6c0d571
 def build_cyclegan(size: int = 256, # side of the pictures, a multiple of 4, at least 32
@@ -126,7 +137,7 @@ def _nets(game):
 
 r0_cyclegan = System('R0.CycleGAN', 'cyclegan', 'CycleGAN, horses to zebras and back', build_cyclegan, _nets,
                      DG(1, 1, players=('discriminators', 'generators')), lr=2e-4, bs=1, rounds=250_000, size=256,
-                     sides=('A', 'B'))
+                     sides=('A', 'B'), decay_from=.5)
 
 # %% ../../nbs/assignments/06_cyclegan.ipynb #6654570a
 def window_error(y: Tensor, # translations (n, c, h, w)

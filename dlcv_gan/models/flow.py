@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from ..game.base import Game
 from ..game.schedules import EveryRound
+from ..nets import on_device
+from ..parallel import average, share
 from ..systems import System
 
 # %% ../../nbs/assignments/08_flow.ipynb #141ddd82
@@ -35,7 +37,10 @@ class ActNorm(nn.Module):
     def _start(self, x):
         self.ready = True
         if self.started: return
-        var, mean = torch.var_mean(x, (0, 2, 3), correction=0, keepdim=True)
+        mean = x.mean((0, 2, 3), keepdim=True)
+        average([mean]) # of all ranks' pictures, where several processes share a batch
+        var = (x - mean).square().mean((0, 2, 3), keepdim=True)
+        average([var])
         self.shift.copy_(-mean)
         self.log_scale.copy_(-.5 * (var + 1e-6).log())
         self.started.fill_(True)
@@ -66,19 +71,28 @@ class InvertibleConv(nn.Module):
 
     def weight(self) -> Tensor: # (channels, channels); log |det| is lu.diagonal().sum()
         "The matrix that every pixel's channels are multiplied by."
+        lower, upper = self._triangles()
+        return self.permutation @ lower @ upper
+
+    def _triangles(self):
         lower = self.lu.tril(-1) + torch.eye(len(self.lu), dtype=self.lu.dtype, device=self.lu.device)
-        return self.permutation @ lower @ (self.lu.triu(1) + (self.sign * self.lu.diagonal().exp()).diag())
+        return lower, self.lu.triu(1) + (self.sign * self.lu.diagonal().exp()).diag()
 
     def forward(self, x: Tensor, # (n, channels, h, w)
                ) -> Tensor: # the same shape
         "Towards the code; never in half precision, whatever the loop does to the nets."
-        with torch.autocast(x.device.type, enabled=False): return F.conv2d(x, self.weight()[:, :, None, None])
+        # a matrix product, not `conv2d`: cuDNN's convolutions round to TF32 (10 bits), products stay as they are
+        with torch.autocast(x.device.type, enabled=False):
+            return (x.movedim(1, -1) @ self.weight().T).movedim(-1, 1)
 
     def inverse(self, y: Tensor, # (n, channels, h, w)
                ) -> Tensor: # the same shape
-        "Towards the picture; the matrix is inverted in double precision."
+        "Towards the picture: no matrix is inverted, the two triangles are solved for; a Mac's GPU has no doubles."
         with torch.autocast(y.device.type, enabled=False):
-            return F.conv2d(y, torch.linalg.inv(self.weight().double()).to(y.dtype)[:, :, None, None])
+            x, (lower, upper) = self.permutation.T @ y.transpose(0, 1).flatten(1), self._triangles()
+            x = torch.linalg.solve_triangular(lower, x, upper=False, unitriangular=True)
+            x = torch.linalg.solve_triangular(upper, x, upper=True)
+            return x.unflatten(1, (len(y), *y.shape[2:])).transpose(0, 1)
 
 # %% ../../nbs/assignments/08_flow.ipynb #70ae6e20
 class Coupling(nn.Module):
@@ -236,14 +250,14 @@ class Flow(Game):
                y: Tensor | None = None, # conditions (n, a); None, or a row with NaN: unconditional
               ) -> tuple[Tensor, Tensor]: # codes (n, nz), standard normal to the model; log-likelihoods (n,) in nats
         "Where a picture lies, and how likely the model thinks it, by the change of variables."
-        z, logdet = self.net(x, y)
+        z, logdet = self.net(*on_device(self, x, y))
         return z, logdet - .5 * (z.square() + math.log(2 * math.pi)).sum(1)
 
     def decode(self, z: Tensor, # codes (n, nz)
                y: Tensor | None = None, # conditions (n, a); None: unconditional
               ) -> Tensor: # pictures (n, c, h, w); exactly what was encoded, so not clipped
         "The picture of a code."
-        return self.net.inverse(z, y)
+        return self.net.inverse(*on_device(self, z, y))
 
     def bits(self, likelihood: Tensor, # nats, of pictures with values spread over their bins
             ) -> Tensor: # bits per dimension, of the same shape; for even noise of 8-bit numbers, 8
@@ -255,9 +269,11 @@ class Flow(Game):
              y: Tensor | None = None, # conditions (n, a)
             ) -> dict[str, Tensor]: # nll: bits per dimension
         "Negative log-likelihood, dequantized by noise ([Theis et al. 2016](https://arxiv.org/abs/1511.01844))."
+        x, y = on_device(self, x, y)
         if y is not None and self.training:
-            y = torch.where(torch.rand(len(y), 1, device=y.device) < self.unconditional, math.nan, y.float())
-        _, likelihood = self.encode(x + (torch.rand_like(x) - .5) / 127.5, y)
+            y = torch.where(share(torch.rand, len(y), 1, device=y.device) < self.unconditional, math.nan, y.float())
+        noise = share(torch.rand, *x.shape, device=x.device, dtype=x.dtype) - .5 # within a grey level
+        _, likelihood = self.encode(x + noise / 127.5, y)
         return {'nll': self.bits(likelihood).mean()}
 
     def latent(self, n: int, # how many codes

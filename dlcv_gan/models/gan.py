@@ -15,7 +15,9 @@ from ..game.base import Game
 from ..game.schedules import DG
 from ..systems import System
 from ..losses import Objective, clip_weights, non_saturating
-from ..nets import DCGANDiscriminator, DCGANGenerator, R1Discriminator, R1Generator
+from ..nets import (DCGANDiscriminator, DCGANGenerator, R1Discriminator, R1Generator, mixes_samples, on_device,
+                           score_both)
+from ..parallel import share
 
 # %% ../../nbs/assignments/02_gan.ipynb #509f1370
 class GAN(Game):
@@ -32,6 +34,11 @@ class GAN(Game):
         self.generator, self.discriminator, self.nz = generator, discriminator, generator.nz
         self.objective, self.penalty, self.clip, self.noise = objective, penalty, clip, noise
 
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        # asked once for each net, not on each turn: may real and fake pictures go through it as one batch?
+        if name == 'discriminator': self.one_pass = not mixes_samples(value)
+
     def players(self) -> dict[str, list[nn.Module]]: # discriminator, then generator
         "Two players with a network each."
         return {'discriminator': [self.discriminator], 'generator': [self.generator]}
@@ -39,17 +46,19 @@ class GAN(Game):
     def latent(self, n: int, # how many codes
               ) -> Tensor: # (n, nz)
         "Codes from the game's noise."
-        return self.noise(n, self.nz, device=self.device)
+        return share(self.noise, n, self.nz, device=self.device)
 
     def loss(self, player: str, # 'discriminator' or 'generator'
              x: Tensor, # real pictures (n, c, h, w) in [-1,1]; the generator only counts them
              y: Tensor | None = None, # conditions (n, a)
             ) -> dict[str, Tensor]: # 'adversarial' and, for a discriminator that has one, 'penalty'
-        "What the objective says on scores of real and fake pictures."
+        "What the objective says on scores of real and fake pictures; one pass of D for both if it has no BatchNorm."
+        x, y = on_device(self, x, y)
         if player == 'generator':
             return {'adversarial': self.objective.generator(self.discriminator(self.sample(len(x), y), y))}
         with torch.no_grad(): fake = self.sample(len(x), y)
-        return self.discriminator_terms(self.discriminator(x, y), self.discriminator(fake, y), x, fake, y)
+        real_score, fake_score = score_both(self.discriminator, x, fake, y, one_pass=self.one_pass)
+        return self.discriminator_terms(real_score, fake_score, x, fake, y)
 
     def discriminator_terms(self, real_score: Tensor, # (n,) or (n, h, w) raw scores of the real pictures
                             fake_score: Tensor, # as many of the fakes
@@ -58,6 +67,7 @@ class GAN(Game):
                             y: Tensor | None = None, # conditions (n, a)
                            ) -> dict[str, Tensor]: # 'adversarial' and, where there is one, 'penalty'
         "What D lowers; notes its mean scores and its `rank`, the AUC of D as a classifier of real against fake."
+        real_score, fake_score, real, fake, y = on_device(self, real_score, fake_score, real, fake, y)
         real_score, fake_score = real_score.float(), fake_score.float()
         self.note(real_score=real_score.mean(), fake_score=fake_score.mean(),
                   rank=(real_score.flatten()[:, None] > fake_score.flatten()).float().mean())
@@ -74,6 +84,7 @@ class GAN(Game):
                z: Tensor | None = None, # codes (n, nz); drawn when not given
               ) -> Tensor: # pictures (n, c, h, w) in [-1,1]
         "Generate from noise."
+        y, z = on_device(self, y, z)
         return self.generator(self.latent(n) if z is None else z, y)
 
 # %% ../../nbs/assignments/02_gan.ipynb #32029c1c

@@ -13,7 +13,8 @@ from ..game.base import Game
 from ..game.schedules import EveryRound
 from ..systems import System
 from ..losses import kl, reconstruction
-from ..nets import Decoder, Encoder
+from ..nets import Decoder, Encoder, on_device
+from ..parallel import share
 
 # %% ../../nbs/assignments/01_vae.ipynb #c4cac0e3
 class VAE(Game):
@@ -35,14 +36,14 @@ class VAE(Game):
                x: Tensor, # pictures (n, c, h, w) in [-1,1]
               ) -> tuple[Tensor, Tensor]: # mean and log-variance of q(z|x), (n, nz) each, float32
         "Where a picture lies in the latent space; log-variances are kept in [-20, 10], so that exp does not overflow."
-        mean, logvar = self.encoder(x)
+        mean, logvar = self.encoder(*on_device(self, x))
         return mean.float(), logvar.float().clamp(-20, 10)
 
     def decode(self,
                z: Tensor, # codes (n, nz)
               ) -> Tensor: # pictures (n, c, h, w) in [-1,1]
         "The picture at a point of the latent space."
-        return self.decoder(z)
+        return self.decoder(*on_device(self, z))
 
     def reconstruct(self,
                     x: Tensor, # pictures (n, c, h, w) in [-1,1]
@@ -56,8 +57,10 @@ class VAE(Game):
              y: Tensor | None = None, # labels, not used
             ) -> dict[str, Tensor]: # reconstruction and kl, summed over dimensions, mean over the batch
         "The negative evidence lower bound in its two terms."
+        x, = on_device(self, x)
         mean, logvar = self.encode(x)
-        z = mean + torch.randn_like(mean) * (logvar / 2).exp()
+        noise = share(torch.randn, *mean.shape, device=mean.device, dtype=mean.dtype)
+        z = mean + noise * (logvar / 2).exp()
         return {'reconstruction': reconstruction(x, self.decode(z)), 'kl': self.kl_weight * kl(mean, logvar)}
 
     def sample(self,

@@ -14,6 +14,8 @@ from typing import Callable
 import numpy as np
 from PIL import Image
 
+from ..files import contents
+
 # %% ../../nbs/worlds/writing.ipynb #526ba1c2
 def picture_numbers(n: int, # pictures
                     k: int, # numbers for each
@@ -63,14 +65,17 @@ def write_set(root: str | Path, # the folder to make
               fill: Callable, # partial folder -> None: writes everything; may find what an earlier call has written
              ) -> Path: # `root`; FileExistsError where something else is there, OSError where the disk is full
     "Write a set whole or not at all; a killed run goes on where it stopped."
-    root = Path(root)
+    root, made = (Path(root).resolve() if Path(root).is_symlink() else Path(root)), Path(root)
     partial = root.with_name(root.name + '.partial')
     def is_ours(folder):
-        return (folder/'drawn.json').exists() and json.loads((folder/'drawn.json').read_text()) == settings
-    if is_ours(root): return root
+        try: return json.loads((folder/'drawn.json').read_text()) == settings
+        except (OSError, ValueError): return False
+    if is_ours(root): return made
     if root.exists():
-        raise FileExistsError(f'{root} exists and is not this set of {what} ({settings}); give another folder or '
-                              'remove it')
+        if not root.is_dir() or contents(root):
+            raise FileExistsError(f'{root} exists and is not this set of {what} ({settings}); give another folder or '
+                                  'remove it')
+        shutil.rmtree(root) # an empty folder, made beforehand; where it cannot go, that is told before the work
     if partial.exists() and not is_ours(partial): shutil.rmtree(partial)
     try:
         partial.mkdir(parents=True, exist_ok=True)
@@ -81,4 +86,4 @@ def write_set(root: str | Path, # the folder to make
         if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): raise
         raise OSError(e.errno, f'no space left for {root}: {pictures} {what} take about {size/1e6:.0f} MB. Free some '
                       'and run again; ' f'it goes on from {partial}') from None
-    return root
+    return made

@@ -14,6 +14,7 @@ from dlcv_gan.data.loaders import Batches, Unpaired
 from dlcv_gan.data.pictures import to_float
 from dlcv_gan.game.callbacks import EMA
 from dlcv_gan.game.learner import GameLearner
+from dlcv_gan.game.schedules import Adaptive
 from dlcv_gan.nets import count_parameters
 from dlcv_gan.residual import ImagePool, PatchDiscriminator, ResNetGenerator
 from dlcv_gan.scores import measure_translations
@@ -267,3 +268,29 @@ def test_two_halves_in_two_processes_equal_the_whole_bit_for_bit(tmp_path, n):
             if isinstance(v, torch.Tensor): assert torch.equal(v, resumed[part][k]), f'{part}.{k}'
     for k, v in whole['callbacks']['ema']['game'].items():
         assert torch.equal(v, resumed['callbacks']['ema']['game'][k]), k
+
+
+# --- what the discriminators note, and their one pass ---------------------------------------------------------------
+
+def test_one_rank_for_both_discriminators_moves_an_adaptive_schedule():
+    game = build_cyclegan(32, 4, 1, pool=3)
+    game.loss('discriminators', noise(2, 0), noise(2, 1))
+    assert game.notes['rank'] == (game.notes['rank_a'] + game.notes['rank_b'])/2
+    set_seed(0)
+    learn = play(GameLearner(DataLoaders(loaders()), build_cyclegan(32, 4, 1, pool=3), precision='fp32',
+                             schedule=Adaptive(players=('discriminators', 'generators'))), 2)
+    heard, first = .75, learn.history['discriminators.rank'].dropna()
+    for rank in first: heard += .1*(rank - heard)
+    assert learn.state[0].item() == pytest.approx(heard, abs=1e-5) != .75
+
+
+def test_real_and_fake_pass_a_discriminator_together_unless_it_mixes_them():
+    game = build_cyclegan(32, 4, 1, pool=3).eval() # no pool between the two ways
+    assert game.one_pass
+    together = game.loss('discriminators', noise(2, 0), noise(2, 1))
+    game.one_pass = False
+    apart = game.loss('discriminators', noise(2, 0), noise(2, 1))
+    for domain in 'ab': assert torch.allclose(together[domain], apart[domain], rtol=1e-5)
+    game.one_pass = True
+    game.d_b = nn.Sequential(nn.Conv2d(3, 1, 4, 4), nn.BatchNorm2d(1), nn.Flatten())
+    assert not game.one_pass

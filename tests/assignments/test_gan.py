@@ -5,13 +5,16 @@ import pytest
 import torch
 from fastai.data.core import DataLoaders
 from torch import nn
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from dlcv_gan.data.loaders import Batches
 from dlcv_gan.game.learner import GameLearner
 from dlcv_gan.game.schedules import DG
 from dlcv_gan.losses import hinge, least_squares, minimax, non_saturating, r1, wasserstein
+from dlcv_gan.models.acgan import build_attribute_gan
 from dlcv_gan.models.gan import GAN, build_dcgan, build_gan, build_r1_gan
-from dlcv_gan.nets import ToyDiscriminator, ToyGenerator
+from dlcv_gan.models.wgan import build_cwgan
+from dlcv_gan.nets import DCGANDiscriminator, ToyDiscriminator, ToyGenerator
 
 torch.set_num_threads(1)
 
@@ -184,3 +187,53 @@ def test_a_penalised_dcgan_has_no_batchnorm_in_d():
     assert norms(plain.discriminator) and norms(plain.generator)
     assert not norms(penalised.discriminator) and norms(penalised.generator)
     assert not norms(build_gan(32, 2, 6).discriminator)
+
+
+# --- one pass of D --------------------------------------------------------------------------------------------------
+
+def stepped(game, one_pass, *batch):
+    "The discriminator's terms, notes and gradients, its two batches in one pass or in two."
+    game.one_pass, game.notes = one_pass, {}
+    game.zero_grad()
+    found = terms(game, 'discriminator', *batch)
+    sum(found.values()).backward()
+    return [*found.values(), *game.notes.values(), *(p.grad for p in game.discriminator.parameters())]
+
+
+def plain_gans():
+    torch.manual_seed(0)
+    x, y = torch.rand(6, 3, 32, 32) * 2 - 1, torch.eye(3)[torch.arange(6) % 3]
+    yield build_gan(32, 2, 4, spectral=False), (x,)
+    yield build_cwgan(32, 2, 4, 3, penalty=r1(1.)), (x, y)
+    yield build_attribute_gan(32, 2, 4, 3, 2, spectral=False), (x, y)
+
+
+def test_one_pass_is_two_passes():
+    for game, batch in plain_gans():
+        assert game.one_pass
+        for one, two in zip(stepped(game, True, *batch), stepped(game, False, *batch)):
+            assert torch.allclose(one, two, rtol=1e-3, atol=1e-6)
+
+
+def test_one_pass_is_one_power_iteration_a_turn():
+    game, seen = build_gan(32, 2, 4), []
+    for m in game.discriminator.modules():
+        if isinstance(m, _SpectralNorm): m.register_forward_hook(lambda *_: seen.append(1))
+    game.loss('discriminator', torch.rand(4, 3, 32, 32))
+    assert len(seen) == 4, 'three convolutions and a dense layer, once each'
+
+
+def test_batches_of_a_net_that_mixes_them_stay_apart():
+    "Also of a net that is put in later, and of one that nobody knows."
+    class Stranger(nn.Module):
+        def __init__(self, net): super().__init__(); self.net = net
+        def forward(self, x, y=None): return self.net(x - x.mean(0), y)
+    assert not build_dcgan(32, 2, 4).one_pass
+    game, x = build_gan(32, 2, 4, spectral=False), torch.rand(6, 3, 32, 32)
+    assert game.one_pass
+    for net in (DCGANDiscriminator(32, 2), Stranger(game.discriminator)):
+        game.discriminator = net
+        torch.manual_seed(7)
+        fake = game.sample(6).detach()
+        apart = non_saturating.discriminator(net(x), net(fake))
+        assert terms(game, 'discriminator', x)['adversarial'].item() == pytest.approx(apart.item(), rel=1e-5)

@@ -31,8 +31,8 @@ INSIDE = {
     # an assignment that plays an earlier one's game by other rules imports that game instead of writing it twice
     'models.acgan': {'models.gan'}, 'models.wgan': {'models.gan'}, 'models.iclevr': {'models.gan', 'models.acgan'},
     'models.tags': {'models.acgan', 'game.learner'}, # its hand-in's pictures are drawn from a learner as well
-    # readers list what is on a disk, pictures decode it, loaders deal it
-    'data.pictures': {'data.readers'}, 'data.loaders': {'data.pictures'},
+    # readers list what is on a disk, pictures decode it, loaders deal it; a foreign loader is dealt like ours
+    'data.pictures': {'data.readers'}, 'data.loaders': {'data.pictures'}, 'data.foreign': {'data.loaders'},
     # the learner is put together from the parts of the room
     'game.learner': {f'game.{m}' for m in ('base', 'callbacks', 'checkpoint', 'graphs', 'recorder', 'schedules')},
     'systems': {'game.base', 'game.schedules', 'nets'}, # a printed system is a game, its schedule and its layers

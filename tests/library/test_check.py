@@ -132,3 +132,9 @@ def test_a_check_leaves_no_trace():
 def test_an_unknown_exercise_names_the_nearest():
     with pytest.raises(ValueError, match=r"'wgn.2'.*wgan\.2"): check('wgn.2', 0)
     with pytest.raises(ValueError, match=r'acgan\.1, acgan\.2.*wgan\.3'): verdict('?', 0)
+
+
+def test_the_random_state_stays_as_it_was():
+    before = torch.get_rng_state()
+    verdict('vae.3', lambda W, std: (W*std).square().sum())
+    assert torch.equal(before, torch.get_rng_state())

@@ -8,7 +8,7 @@ from duel import Duel, learner, play
 from hypothesis import given, strategies as st
 from torch import nn
 
-from dlcv_gan.game.checkpoint import pack_rows, read_checkpoint, unpack_rows
+from dlcv_gan.game.checkpoint import PackedRows, pack_rows, read_checkpoint, unpack_rows
 
 
 half = """
@@ -31,7 +31,9 @@ def test_two_halves_in_two_processes_equal_the_whole_bit_for_bit(tmp_path, n):
         return torch.load(tmp_path/end, weights_only=True)
     run(None, n, 'half.pth')
     resumed, whole = run('half.pth', n, 'resumed.pth'), run(None, 2 * n, 'whole.pth')
-    for s in (resumed, whole): s.pop('seconds'); s['rows'].pop('seconds')
+    for s in (resumed, whole):
+        s.pop('seconds')
+        s['rows'] = [{k: v for k, v in row.items() if k != 'seconds'} for part in s['rows'] for row in unpack_rows(part)]
     def compare(a, b, at):
         assert type(a) is type(b), at
         if isinstance(a, dict): assert list(a) == list(b), at; [compare(a[k], b[k], f'{at}.{k}') for k in a]
@@ -82,3 +84,20 @@ def test_history_rows_survive_packing(rows):
             for i, (p, v) in enumerate(rows)]
     for r in rows: r.setdefault('steps_a', 0); r.setdefault('steps_b', 0)
     assert unpack_rows(pack_rows(rows)) == rows
+
+
+def test_a_save_packs_only_what_is_new():
+    rows = [dict(round=i, player='a', images=8 * i, seconds=.5, steps_a=i, **{'a.loss': 1.}) for i in range(6)]
+    packed = PackedRows()
+    packed.add(rows[:2]); packed.add(rows[:2]); parts = packed.add(rows)
+    assert [len(p['player']) for p in parts] == [2, 4] and PackedRows().restore(parts) == rows
+    shorter = packed.add(rows[:3]) # somebody has cut the history: it is packed anew, not mixed up
+    assert PackedRows().restore(shorter) == rows[:3]
+
+def test_a_checkpoint_of_the_first_format_is_read(tmp_path):
+    learn = play(learner(), 3)
+    state = torch.load(learn.save(tmp_path/'run.pth'), weights_only=True)
+    old = {k: v for k, v in state.items() if k not in ('ranks', 'others', 'scales', 'looks')}
+    torch.save({**old, 'format': 'dlcv_gan 1', 'rows': pack_rows(learn.rows)}, tmp_path/'old.pth')
+    again = learner().load(tmp_path/'old.pth')
+    assert again.rows == learn.rows and again.rounds == 3

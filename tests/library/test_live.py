@@ -6,6 +6,7 @@ import pytest
 import torch
 from fastai.data.core import DataLoaders
 from PIL import Image
+from torch import nn
 
 from dlcv_gan.data.loaders import Batches
 from dlcv_gan.game.learner import GameLearner
@@ -58,3 +59,29 @@ def test_watching_leaves_the_training_as_it_was(tmp_path, monkeypatch):
     watched, alone = play([Film(tmp_path/'film.gif', every=2, n=4), LiveView(every=3, n=4, notebook=True)]), play([])
     assert all(torch.equal(a, b) for a, b in zip(watched.values(), alone.values()))
     assert Image.open(tmp_path/'film.gif').n_frames >= 4 and len(shown) >= 2
+
+
+class Elsewhere(nn.Module):
+    "A game on another device, as far as one machine can say: it refuses labels and codes that do not agree with it."
+    nz, device = 2, torch.device('cpu')
+    def latent(self, n): return torch.randn(n, 2)
+    def sample(self, n, y=None, z=None):
+        assert y is None or y.device == z.device == self.device
+        return z[:, :1, None, None].expand(-1, 3, 4, 4)
+
+
+def test_looking_by_sliders_disturbs_no_random_number():
+    before = torch.get_rng_state()
+    box = explore(Elsewhere(), 2, y_names=['smile'])
+    box.sliders[0].value = 1.
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_label_goes_where_the_codes_are():
+    class Meta(Elsewhere):
+        device = torch.device('meta')
+        def latent(self, n): return torch.randn(n, 2, device='meta')
+        def sample(self, n, y, z):
+            assert y.device.type == 'meta'
+            raise EOFError # the label has come along: that is all that can be seen without values
+    with pytest.raises(EOFError): latent_directions(Meta(), 2, 8, y=torch.zeros(1))

@@ -1,13 +1,16 @@
 "Laws of the loader: what is served is a function of (seed, position), however it is stored, shared or stopped."
-import random, threading
+import pickle, random, threading, warnings
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from fastai.data.core import DataLoaders
 from hypothesis import given, settings, strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 from toys import quiet, ring_learner
 
-from dlcv_gan.data.loaders import Batches, peek, picture_loaders, turn_pictures
+from dlcv_gan.data.loaders import Batches, Unpaired, peek, picture_loaders, turn_pictures
 from dlcv_gan.data.pictures import Pictures, to_float, to_uint8
 
 law = settings(max_examples=40, deadline=None)
@@ -158,6 +161,17 @@ def test_quarter_turns_are_exact(quarter):
     assert torch.allclose(turned, x.rot90(quarter, (2, 3)), atol=1e-4)
 
 
+@pytest.mark.parametrize('size', [8, 33, 64, 96, 128])
+def test_turning_repeats_the_border(size):
+    "Clamped coordinates are what padding_mode='border' looks up; devices without that mode turn alike."
+    x, angles = torch.rand(4, 3, size, size, generator=torch.Generator().manual_seed(0))*2 - 1, [5., -40., 90., 133.]
+    a = torch.deg2rad(torch.tensor(angles))
+    theta = torch.stack([torch.stack([a.cos(), -a.sin(), 0*a], 1), torch.stack([a.sin(), a.cos(), 0*a], 1)], 1)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    border = F.grid_sample(x, grid, padding_mode='border', align_corners=False)
+    assert (turn_pictures(x, torch.tensor(angles)) - border).abs().max() < (1e-6 if size in (8, 33, 64, 128) else 5e-6)
+
+
 def test_turning_keeps_circles_round_and_corners_filled():
     yy, xx = torch.meshgrid(torch.arange(40.), torch.arange(60.), indexing='ij')
     disc = torch.exp(-((yy - 19.5)**2 + (xx - 29.5)**2)/80)[None, None]
@@ -209,9 +223,16 @@ def test_serving_changes_nothing_in_the_source():
     (pictures(4), dict(bs=2, seed=-1), 'seed is -1'), (torch.zeros(4, 2), dict(bs=2, flip=True), 'for pictures'),
     (pictures(4).transpose(0, 3, 1, 2), dict(bs=2), 'channels last'),
     (np.zeros((4, 6, 6), np.uint8), dict(bs=2), 'channels last'),
-    (np.zeros((4, 2), int), dict(bs=2), 'int64'), (pictures(4)[:0], dict(bs=2), 'no items')])
+    (np.zeros((4, 2), int), dict(bs=2), 'int64'), (pictures(4)[:0], dict(bs=2), 'no items'),
+    ('hw4_data', dict(bs=2), '`open_pictures` reads a folder'), ([object()], dict(bs=1), '`from_torchvision`'),
+    (torch.tensor([[0., 1.], [2., np.nan]]), dict(bs=2), 'item 1 is not finite')])
 def test_what_cannot_work_is_refused_at_once(items, kwargs, says):
     with pytest.raises(ValueError, match=says): loader(items, **kwargs)
+
+
+def test_whole_numbers_of_numpy_will_do():
+    dl = loader(torch.arange(8.), bs=np.int64(2), seed=np.int64(3)); dl.position = np.int64(1)
+    assert same([dl.one_batch()], [list(loader(torch.arange(8.), bs=2, seed=3))[1]])
 
 
 def test_position_is_checked():
@@ -269,6 +290,167 @@ def test_peeking_leaves_the_loader_where_it_was():
     position, state = learn.dls.train.position, torch.get_rng_state()
     x, = peek(learn.dls.train, 40)
     assert len(x) == 40 and learn.dls.train.position == position and torch.equal(torch.get_rng_state(), state)
+
+
+# --- nothing crosses to the device inside an epoch
+
+class Copies(TorchDispatchMode):
+    "Counts tensors that go from the CPU to another device, and what makes the host wait for one."
+    def __init__(self): super().__init__(); self.found = []
+    def __torch_dispatch__(self, f, types, args=(), kwargs=None):
+        out = f(*args, **(kwargs or {}))
+        def there(x): return {t.device.type for t in torch.utils._pytree.tree_leaves(x) if isinstance(t, torch.Tensor)}
+        wait = any(s in str(f) for s in ('_local_scalar_dense', 'nonzero', 'masked_select', 'equal'))
+        if wait or 'cpu' in there((args, kwargs)) and there(out) - {'cpu'}: self.found.append(str(f))
+        return out
+
+
+@pytest.mark.parametrize('pair', [False, True])
+def test_inside_an_epoch_nothing_is_copied_to_the_device(pair):
+    def make(n, seed):
+        return Batches(pictures(n), np.arange(n)[:, None], bs=4, flip=True, rotate=9., seed=seed, device='meta',
+                       resident=True)
+    dl = Unpaired(make(40, 0), make(40, 1)) if pair else make(40, 0)
+    for epoch in range(2):
+        batches = iter(dl)
+        with Copies() as start: next(batches)
+        # an epoch's order, flips and turns; the data and their labels once
+        assert len(start.found) == (1 + pair)*(3 if epoch else 5)
+        with Copies() as inside: rest = list(batches)
+        assert len(rest) == 9 and not inside.found, inside.found
+
+
+def test_augmentation_does_not_depend_on_the_batch_size():
+    "Who is mirrored and how far one is turned belongs to a place in the epoch's order."
+    args = dict(labels=np.arange(12), flip=True, rotate=25., seed=5)
+    for a, b in zip(zip(*loader(pictures(12), bs=3, **args)), zip(*loader(pictures(12), bs=12, **args))):
+        assert torch.allclose(torch.cat(a), torch.cat(b), atol=1e-6)
+
+
+def test_the_order_is_the_one_of_earlier_runs():
+    assert [x.tolist() for x, in loader(torch.arange(6.), bs=3, seed=7)] == [[1, 2, 4], [3, 5, 0]]
+
+
+def test_the_reading_thread_calls_nothing_of_cuda(mapped, monkeypatch):
+    "A capture of a CUDA graph forbids that to every thread."
+    who = []
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda t: who.append(threading.current_thread()) or t)
+    dl = loader(mapped, np.arange(40), bs=8, resident=False)
+    dealt, dl._device = dl._deal(0), torch.device('cuda')
+    if torch.cuda.is_available(): assert len(list(dl._stream(range(5), dealt))) == 5
+    else: # three batches are read, the first is on its way
+        with pytest.raises((AssertionError, RuntimeError)): next(dl._stream(range(5), dealt))
+    assert who and set(who) == {threading.main_thread()}
+
+
+# --- shared and emptied
+
+def test_a_loader_is_shared_in_place():
+    args = dict(labels=np.arange(23), seed=3, flip=True)
+    one = loader(pictures(23), bs=6, **args)
+    ranks = [loader(pictures(23), bs=3, **args) for _ in range(2)]
+    for r, dl in enumerate(ranks): assert dl.share(r, 2) is None and dl.bs == 3 and len(dl) == len(one)
+    for whole, *parts in zip(one, *ranks, strict=True):
+        for i in range(2): assert torch.equal(torch.cat([p[i] for p in parts]), whole[i])
+    with pytest.raises(ValueError, match='Take bs <= 2'): ranks[0].share(0, 9)
+    assert (ranks[0].rank, ranks[0].world) == (0, 2)
+
+
+def test_two_domains_and_pairs_of_loaders_are_shared():
+    def make(bs): return Unpaired(loader(pictures(24), bs=bs), loader(pictures(16), bs=bs, seed=1))
+    one, ranks = make(4), [make(2), make(2)]
+    for r, dl in enumerate(ranks): dl.share(r, 2)
+    for whole, *parts in zip(one, *ranks, strict=True):
+        for i in range(2): assert torch.equal(torch.cat([p[i] for p in parts]), whole[i])
+    with pytest.raises(ValueError, match='16 items'): ranks[0].share(0, 12)
+    assert (ranks[0].a.world, ranks[0].b.world) == (2, 2)
+    dls = picture_loaders(pictures(8), pictures(5), bs=2, device='cpu')
+    dls.share(1, 2)
+    assert len(dls.train) == 2 and dls.train.rank == 1 and dls.valid.world == 1
+
+
+def test_what_is_exported_holds_no_data(mapped):
+    big = torch.zeros(40_000, 2)
+    labelled = Pictures(mapped, np.arange(40, dtype=np.uint8)[:, None], ['i'])
+    for dl in (loader(big, bs=8), loader(labelled, bs=8, flip=True), loader(mapped, bs=8),
+               Unpaired(loader(mapped, bs=2), loader(mapped[:30], bs=2))):
+        next(iter(dl))
+        empty = pickle.dumps(dl.new_empty())
+        again = pickle.loads(empty)
+        assert len(empty) < 4000 and len(again) == 0 and list(again) == [] and again.bs == dl.bs
+    assert loader(labelled, bs=8).new_empty().dataset.attributes == ['i']
+    dls = pickle.loads(pickle.dumps(picture_loaders(labelled, labelled, bs=8, device='cpu').new_empty()))
+    assert [len(dl) for dl in dls.loaders] == [0, 0] and dls.train.bs == 8
+
+
+def test_a_loader_with_its_data_is_pickled_too():
+    dl = loader(pictures(8), bs=2, flip=True); next(iter(dl))
+    again = pickle.loads(pickle.dumps(dl))
+    assert again.position == 1 and same(list(again), list(dl))
+
+
+# --- fastai's words
+
+def test_new_takes_the_words_of_fastai():
+    dl = loader(pictures(9), bs=4)
+    flat = dl.new(shuffled=False, drop_last=False, num_workers=0, pin_memory=True, batch_size=5)
+    assert (flat.shuffle, flat.bs, len(flat)) == (False, 5, 2) and len(dl.new(bs=3)) == 3
+    with pytest.raises(TypeError): dl.new(nonsense=1)
+    both = Unpaired(dl, loader(pictures(8), bs=4)).new(shuffled=False, num_workers=2)
+    assert both.a.shuffle is both.b.shuffle is both.shuffle is False
+
+
+@pytest.mark.parametrize('kind', ['plain', 'attributes', 'numbers', 'unique', 'pair', 'points', 'grey'])
+def test_show_batch(kind):
+    import matplotlib.pyplot as plt
+    y = np.eye(3, dtype=np.uint8)[np.arange(12) % 3]
+    dl = dict(plain=lambda: loader(pictures(12), bs=12), numbers=lambda: loader(pictures(12), y, bs=12),
+              attributes=lambda: loader(Pictures(pictures(12), y, ['a', 'b', 'c']), bs=12),
+              unique=lambda: loader(Pictures(pictures(12), y, ['a', 'b', 'c']), bs=12, flip=True, rotate=20.),
+              pair=lambda: Unpaired(loader(pictures(12), bs=12), loader(pictures(14), bs=12)),
+              points=lambda: loader(torch.randn(12, 2), bs=12),
+              grey=lambda: loader(pictures(12)[..., :1], np.arange(12.), bs=12))[kind]()
+    plt.close('all')
+    DataLoaders(dl, device='cpu').show_batch(max_n=4, **({'unique': True} if kind == 'unique' else {}))
+    axes = plt.gcf().axes
+    if kind == 'points': assert len(axes) == 1 and len(axes[0].collections[0].get_offsets()) == 4
+    else:
+        assert sum(len(ax.images) for ax in axes) == (8 if kind == 'pair' else 4)
+        titles = [ax.get_title() for ax in axes]
+        batch = dl.one_batch()
+        if kind == 'attributes': assert titles == ['abc'[int(i)] for i in batch[1][:4].argmax(1)]
+        if kind == 'numbers': assert titles == [str(int(i)) for i in batch[1][:4].argmax(1)]
+        if kind == 'unique':
+            shown = [ax.images[0].get_array() for ax in axes]
+            assert len(set(titles)) == 1 and not np.allclose(shown[0], shown[1])
+    plt.close('all')
+    if kind == 'plain':
+        ax = plt.subplots()[1]
+        dl.show_batch(max_n=1, ctxs=[ax]); assert len(ax.images) == 1
+        plt.close('all')
+
+
+def test_validation_must_fit_training():
+    eye = np.eye(2, dtype=np.uint8)[[0, 1] * 4]
+    train = Pictures(pictures(8), eye, ['a', 'b'])
+    for valid, says in ((pictures(8, 4, 4), 'same size'), (pictures(8), 'same columns'),
+                        (Pictures(pictures(8), eye, ['b', 'a']), 'same order')):
+        with pytest.raises(ValueError, match=says): picture_loaders(train, valid, bs=4, device='cpu')
+
+
+def test_domains_must_fit_each_other():
+    a = loader(pictures(8), bs=2)
+    with pytest.raises(ValueError, match='same size'): Unpaired(a, loader(pictures(8, 4, 4), bs=2))
+    with pytest.raises(ValueError, match='given twice'): Unpaired(a, a)
+
+
+def test_floats_in_another_range_are_told_of():
+    with pytest.warns(UserWarning, match='0 to 1'): loader(torch.linspace(0, 1, 8*3*4*4).view(8, 3, 4, 4), bs=4)
+    with pytest.warns(UserWarning, match='0 to 255'): loader(np.full((8, 3, 4, 4), 255.) * np.arange(8)[:, None, None,
+                                                                                                 None]/7, bs=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        loader(torch.rand(8, 3, 4, 4)*2 - 1, bs=4); loader(torch.rand(8, 2), bs=4); loader(pictures(8), bs=4)
 
 
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')

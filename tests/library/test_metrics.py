@@ -1,7 +1,10 @@
 "Laws of the metrics."
+import math
+
 import numpy as np
 import pytest
 import torch
+from fastai.torch_core import default_device
 from hypothesis import given, settings, strategies as st
 
 from dlcv_gan.diagnosis import CollapseWatch
@@ -145,3 +148,33 @@ def test_guessing_is_worth_a_half_whatever_the_share():
     asked = np.zeros((1000, 1)); asked[:100] = 1
     for answer in (0., 1.): assert asked_and_found(asked, np.full((1000, 1), answer), ['rare']).accuracy.item() == .5
     with pytest.raises(ValueError, match='one row a picture'): asked_and_found(asked, np.zeros((1000, 2)), ['rare'])
+
+
+# --- where it computes, and what it refuses ---------------------------------------------------------------------------
+
+def test_the_net_computes_on_its_device_and_says_it_on_the_cpu():
+    assert FeatureNet().to('meta')(torch.rand(2, 1, 16, 16)).device.type == 'meta'
+    x, cpu, own = torch.rand(5, 3, 16, 16), FeatureNet.random(3, 'cpu'), FeatureNet.random(3)
+    assert own.head.weight.device == default_device() and own.features(x).device.type == 'cpu'
+    assert torch.allclose(cpu.features(x), own.features(x), atol=1e-3), 'the same weights on every device'
+    assert FeatureNet.random(3, 'meta').head.weight.device.type == 'meta'
+
+
+def test_random_numbers_outside_stay_as_they_are():
+    x, before = torch.rand(8, 3, 8, 8), torch.get_rng_state()
+    FeatureNet.random(3)
+    FeatureNet.fit(x, torch.eye(2)[torch.arange(8) % 2], epochs=1, bs=4, width=2, nf=4)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize('wrong', [-1., float('nan'), 2.])
+def test_labels_that_are_no_zeros_and_ones_teach_nothing(wrong):
+    with pytest.raises(ValueError, match='0 or 1'): FeatureNet.fit(torch.rand(2, 3, 8, 8), [[wrong], [1.]])
+
+
+def test_nan_is_neither_found_nor_missed_nor_double():
+    with pytest.raises(ValueError, match='NaN'): asked_and_found([[1], [0]], torch.tensor([[math.nan], [.1]]), ['a'])
+    x = torch.rand(4, 3, 8, 8)
+    x[1, 0, 0, 0] = float('nan')
+    assert math.isnan(duplicates(x)) and math.isnan(diversity(x)) and math.isnan(mse(x, x).value)
+    assert asked_and_found([[1], [1]], [[.9], [.2]], ['a']).loc['a'].isna().tolist() == [False, False, True, True]

@@ -9,7 +9,8 @@ from torch import nn
 from dlcv_gan.nets import (AttributeEmbedding, DCGANDiscriminator, DCGANGenerator, Decoder, Discriminator, Encoder,
                            PlaneDiscriminator, ProjectionDiscriminator, R1Discriminator, R1Generator,
                            ToyDiscriminator, ToyGenerator, add_spectral_norm, count_parameters, dcgan_init,
-                           glorot_init, layer_norm, layer_table, mlp)
+                           glorot_init, layer_norm, layer_table, mixes_samples, mlp, on_device, score_both)
+from dlcv_gan.residual import PatchDiscriminator, TagsDiscriminator
 
 torch.set_num_threads(1)
 SIZES = 16, 32, 64, 128
@@ -307,3 +308,58 @@ def test_a_plane_is_one_channel_and_each_picture_gets_its_own():
     swapped = net(x, y[[1, 0, 2, 3]])
     assert (swapped[2:] == net(x, y)[2:]).all() and (swapped[:2] != net(x, y)[:2]).all()
     with pytest.raises(RuntimeError): net(torch.rand(4, 3, 64, 64), y)
+
+
+# --- real and fake in one pass --------------------------------------------------------------------------------------
+
+class Spread(nn.Module): # a minibatch standard deviation, in one line of a `forward`
+    def forward(self, x): return x * x.std(0).mean()
+
+
+class Sum(nn.Module):
+    mixes_samples = False
+    def forward(self, x): return x.sum(1)
+
+
+APART = dict(plain=DCGANDiscriminator(16, 2, norm=None), layer_norm=DCGANDiscriminator(16, 2, norm=layer_norm),
+             spectral=DCGANDiscriminator(16, 2, norm=None, spectral=True), r1=R1Discriminator(16, 2),
+             patches=PatchDiscriminator(2, 1), tags=TagsDiscriminator(16, 2, 1, 3),
+             plane=PlaneDiscriminator(DCGANDiscriminator(16, 2, 4, norm=None), 2, 16),
+             said=nn.Sequential(mlp(3, 2), Sum()),
+             attention=nn.MultiheadAttention(4, 2, batch_first=True), group=nn.GroupNorm(2, 4),
+             projection=ProjectionDiscriminator(DCGANDiscriminator(16, 2, norm=None), 2, spectral=True))
+MIXED = dict(batchnorm=DCGANDiscriminator(16, 2), plane=PlaneDiscriminator(DCGANDiscriminator(16, 2, 4), 2, 16),
+             untracked=nn.BatchNorm1d(3, track_running_stats=False), unknown=nn.Sequential(mlp(3, 2), Spread()),
+             tracked=nn.InstanceNorm2d(3, track_running_stats=True), synced=nn.SyncBatchNorm(3),
+             attention=nn.TransformerEncoderLayer(4, 2), recurrent=nn.GRU(3, 2), lazy=nn.LazyBatchNorm2d(),
+             spectral=add_spectral_norm(nn.Sequential(mlp(3, 2), Spread())))
+
+
+def test_layers_say_whether_samples_are_mixed():
+    assert {name: mixes_samples(net) for name, net in APART.items()} == dict.fromkeys(APART, False)
+    assert {name: mixes_samples(net) for name, net in MIXED.items()} == dict.fromkeys(MIXED, True)
+
+
+@given(st.sampled_from(['plain', 'layer_norm', 'r1', 'patches', 'tags', 'plane']), st.integers(1, 4), st.integers(1, 4))
+@settings(max_examples=20, deadline=None)
+def test_one_pass_over_both_is_two_passes(name, n, m):
+    D, y = APART[name], (torch.ones(n, 2), ) if name == 'plane' else ()
+    m = n if y else m
+    real, fake = torch.randn(n, 3, 16, 16), torch.randn(m, 3, 16, 16)
+    ways = [score_both(D, real, fake, *y, one_pass=way) for way in (True, False)]
+    slopes = [torch.autograd.grad(r.square().mean() - f.mean(), D.parameters(), allow_unused=True) for r, f in ways]
+    for a, b in zip(*ways): assert a.shape == b.shape and torch.allclose(a, b, atol=1e-6)
+    for a, b in zip(*slopes): assert a is b is None or torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_two_heads_go_in_one_pass_as_well():
+    D, x = APART['tags'], torch.randn(5, 3, 16, 16)
+    for a, b in zip(score_both(D.heads, x[:2], x[2:]), score_both(D.heads, x[:2], x[2:], one_pass=False)):
+        for one, two in zip(a, b): assert one.shape == two.shape and torch.allclose(one, two, atol=1e-6)
+
+
+def test_what_is_handed_in_goes_where_the_net_is():
+    net, x = nn.Linear(2, 2, device='meta'), torch.ones(2)
+    there, nothing = on_device(net, x, None)
+    assert there.device.type == 'meta' and nothing is None
+    assert on_device(nn.Identity(), x)[0] is x and on_device(nn.Linear(2, 2), x)[0] is x

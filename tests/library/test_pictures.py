@@ -1,13 +1,14 @@
 "Decoding and the cache: formats, and what a killed or crowded run leaves behind."
-import gzip, hashlib, http.server, multiprocessing, os, pickle, struct, tarfile, threading, time
+import gzip, hashlib, http.server, multiprocessing, os, pickle, shutil, struct, tarfile, tempfile, threading, time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from layouts import anime, celeba, dot, fails, hw4, iclevr
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision.datasets import CIFAR10, MNIST, CelebA, FakeData, ImageFolder
 from torchvision.transforms import ToTensor
 from torchvision.transforms.functional import resize
@@ -167,19 +168,18 @@ def child(f, *args):
 def build(folder, cache, size=64): cache_pictures(read_folder(folder, 'all'), size, cache=cache, progress=False)
 
 
-def test_killed_build_leaves_no_cache_and_the_next_run_works(folder, tmp_path):
+def test_killed_build_leaves_no_cache_and_the_next_run_works(tmp_path):
+    for i in range(400): dot(tmp_path/f'in/{i}.png', i%256)
     builder = None
-    # nobody writes into this pipe: decoding waits there for ever
-    (folder/'3.png').unlink(); os.mkfifo(folder/'3.png')
     try:
-        builder = child(build, folder, tmp_path/'c')
+        builder = child(build, tmp_path/'in', tmp_path/'c', 512) # seconds of work
         while not list((tmp_path/'c').glob('*.building/images.npy')): assert builder.is_alive(); time.sleep(.01)
     finally:
         if builder: builder.kill(); builder.join()
     assert [p.suffix for p in (tmp_path/'c').iterdir() if p.is_dir()] == ['.building']
-    (folder/'3.png').unlink(); dot(folder/'3.png', 30)
-    pictures = cache_pictures(read_folder(folder, 'all'), 64, cache=tmp_path/'c', progress=False)
-    assert [int(p[0, 0, 0]) for p in pictures.images] == [0, 10, 20, 30, 40, 50]
+    pictures = cache_pictures(read_folder(tmp_path/'in', 'all'), 512, cache=tmp_path/'c', progress=False)
+    assert [int(p[0, 0, 0]) for p in pictures.images] == [i%256 for i in range(400)]
+    assert not list((tmp_path/'c').glob('*.building'))
 
 
 def test_ruin_of_the_same_cache_is_cleared(folder):
@@ -234,6 +234,182 @@ def test_where_caches_go(folder, tmp_path, monkeypatch):
     fails(cache_pictures, listing, 8, cache=tmp_path/'file', progress=False, kind=OSError, says=['cache='])
 
 
+# --- a cache never serves another file's pixels
+
+ENDINGS = ['bmp', 'png', 'tif', 'ppm', 'tga']
+
+
+def greys(folder, values, ending, stamp=1_000_000_000):
+    "Pictures of equal names, lengths and times, which differ in their pixels alone."
+    for i, v in enumerate(values):
+        dot(folder/f'{i}.{ending}', v)
+        if ending == 'png': # the same length whatever the pixels are
+            data = (folder/f'{i}.png').read_bytes(); (folder/f'{i}.png').write_bytes(data + b'\0'*(120 - len(data)))
+        os.utime(folder/f'{i}.{ending}', (stamp, stamp))
+    return folder
+
+
+def seen(*where, cache=None):
+    return open_pictures(*where, 8, cache=cache, progress=False).images[:, 0, 0, 0].tolist()
+
+
+@pytest.mark.parametrize('ending', ENDINGS)
+@pytest.mark.parametrize('sides', [('trainA', 'trainB'), ('train', 'test')])
+def test_two_folders_of_equal_names_lengths_and_times(tmp_path, sides, ending):
+    for side, values in zip(sides, ([10, 20], [30, 40])): greys(tmp_path/side, values, ending)
+    stats = [[(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted((tmp_path/s).iterdir())] for s in sides]
+    assert stats[0] == stats[1], 'the test is about files that only their content tells apart'
+    for _ in range(2): assert [seen(tmp_path, s) for s in sides] == [[10, 20], [30, 40]]
+
+
+@pytest.mark.parametrize('ending', ENDINGS)
+def test_two_roots_that_share_a_cache(tmp_path, monkeypatch, ending):
+    for root, values in (('a', [10, 20]), ('b', [30, 40])): greys(tmp_path/root, values, ending)
+    monkeypatch.setenv('DLCV_GAN_CACHE', str(tmp_path/'c'))
+    for _ in range(2): assert (seen(tmp_path/'a', 'all'), seen(tmp_path/'b', 'all')) == ([10, 20], [30, 40])
+    greys(tmp_path/'a', [50, 20], ending)      # replaced in place: same name, length, time, and directory
+    assert seen(tmp_path/'a', 'all') == [50, 20]
+    greys(tmp_path/'a', [20, 50], ending)      # the same pictures, exchanged
+    assert seen(tmp_path/'a', 'all') == [20, 50]
+
+
+def test_the_same_bytes_elsewhere_share_a_cache_and_keep_their_names(tmp_path):
+    for root in 'ab':
+        greys(tmp_path/root, [10, 20], 'bmp'); (tmp_path/root/f'{root}.bmp').write_bytes(b'no picture')
+        with pytest.warns(UserWarning, match=f'{root}.bmp'):
+            p = cache_pictures(read_folder(tmp_path/root, 'all'), 8, cache=tmp_path/'c', on_bad='skip', progress=False)
+        assert len(p) == 2 and f'{tmp_path/root/root}.bmp' in p.skipped[0]
+    assert len(list((tmp_path/'c').rglob('*.npy'))) == 1
+
+
+def test_what_could_not_be_decoded_is_tried_again(tmp_path, monkeypatch):
+    "A disk that was away, or a limit that was too low, costs no picture for ever."
+    greys(tmp_path/'in', [10, 20], 'bmp'); Image.new('RGB', (64, 64), 'white').save(tmp_path/'in/2.bmp')
+    def opened():
+        return cache_pictures(read_folder(tmp_path/'in', 'all'), 8, cache=tmp_path/'c', on_bad='skip', progress=False)
+    with monkeypatch.context() as m:
+        m.setattr(Image, 'MAX_IMAGE_PIXELS', 1000) # a user's setting: larger pictures are refused
+        with pytest.warns(UserWarning, match='2.bmp'): assert len(opened()) == 2
+    assert len(opened()) == 3 and opened().skipped == []
+
+
+def test_a_picture_that_changes_between_two_reads_is_not_taken_for_the_first(tmp_path):
+    from dlcv_gan.data import pictures as module
+    greys(tmp_path, [10], 'bmp')
+    digest = module._read_file(tmp_path/'0.bmp')[1]
+    greys(tmp_path, [20], 'bmp')
+    fails(module._decode, tmp_path/'0.bmp', digest, says=['changed'])
+
+
+@pytest.mark.parametrize('how', ['gone', 'loop'])
+def test_links_that_lead_nowhere_are_named_then_skipped(tmp_path, how):
+    greys(tmp_path/'in', [10, 20], 'bmp')
+    (tmp_path/'in/1.bmp').unlink()
+    os.symlink(tmp_path/('nowhere.bmp' if how == 'gone' else 'in/1.bmp'), tmp_path/'in/1.bmp')
+    fails(cache_pictures, read_folder(tmp_path/'in', 'all'), 8, progress=False, says=['1.bmp', "on_bad='skip'"])
+    with pytest.warns(UserWarning, match='1 skipped'):
+        p = open_pictures(tmp_path/'in', 'all', 8, on_bad='skip', progress=False)
+    assert p.names == ['0.bmp'] and '1.bmp' in p.skipped[0]
+
+
+def test_a_link_to_a_picture_is_that_picture(tmp_path):
+    greys(tmp_path/'real', [10], 'bmp'); (tmp_path/'in').mkdir(); os.symlink(tmp_path/'real/0.bmp', tmp_path/'in/x.bmp')
+    assert seen(tmp_path/'in', 'all') == [10]
+    greys(tmp_path/'real', [20], 'bmp')
+    assert seen(tmp_path/'in', 'all') == [20]
+
+
+def test_a_pipe_and_a_folder_called_like_pictures_are_no_pictures(tmp_path):
+    greys(tmp_path, [10], 'bmp'); os.mkfifo(tmp_path/'pipe.png'); (tmp_path/'folder.png').mkdir()
+    with pytest.warns(UserWarning, match='1 file passed over.*pipe.png'): assert seen(tmp_path, 'all') == [10]
+
+
+def test_a_name_in_big5_is_read_and_can_be_told(tmp_path):
+    name = b'\xa4\xe9.bmp'.decode('utf-8', 'surrogateescape')
+    try: greys(tmp_path, [10], 'bmp')/'0.bmp'; (tmp_path/'0.bmp').rename(tmp_path/name)
+    except OSError: pytest.skip('this file system takes Unicode only')
+    assert seen(tmp_path, 'all') == [10] and open_pictures(tmp_path, 'all', 8, progress=False).names == [name]
+    (tmp_path/name).write_bytes(b'')
+    greys(tmp_path, [20], 'bmp')
+    with pytest.warns(UserWarning, match='udca4') as said:
+        p = open_pictures(tmp_path, 'all', 8, on_bad='skip', progress=False)
+    assert (str(said[0].message) + p.skipped[0]).encode() and len(p) == 1
+    fails(open_pictures, tmp_path, 'all', 8, progress=False, says=['udca4', 'empty'])
+
+
+JUNK = [b'Exif\0\0MM\0*\0\0\0\x08\xff\xff', b'Exif\0\0II*\0\xff\xff\xff\xff', b'Exif\0\0', b'rubbish', b'\0'*40,
+        b'MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x09not a no\0']
+
+
+@pytest.mark.parametrize('junk', JUNK)
+@pytest.mark.parametrize('ending', ['png', 'jpg', 'webp', 'tif'])
+def test_rubbish_in_the_exif_costs_no_pixel(tmp_path, junk, ending):
+    picture = Image.new('RGB', (8, 8), (100,)*3)
+    try: picture.save(tmp_path/f'a.{ending}', exif=junk)
+    except Exception: pytest.skip('Pillow does not write this rubbish into this format')
+    assert abs(int(pixel(tmp_path/f'a.{ending}')[4, 4, 0]) - 100) < 3
+
+
+@pytest.mark.parametrize('mark', range(1, 9))
+def test_each_orientation_is_what_pillow_says(tmp_path, mark):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 12, 3), np.uint8))
+    exif = Image.Exif(); exif[0x0112] = mark
+    noise.save(tmp_path/'a.png', exif=exif)
+    want = ImageOps.exif_transpose(Image.open(tmp_path/'a.png'))
+    assert np.array_equal(pixel(tmp_path/'a.png', 12), np.asarray(want))
+
+
+@pytest.mark.parametrize('ending', ['jfif', 'jpe', 'JPG', 'JPEG', 'avif', 'WEBP', 'jp2', 'ico', 'pcx', 'mpo', 'apng',
+                                    'qoi', 'dib', 'pbm', 'tiff'])
+def test_every_ending_of_pillow_is_a_picture(tmp_path, ending):
+    kind = Image.registered_extensions()['.' + ending.lower()]
+    if kind not in Image.SAVE: pytest.skip(f'this Pillow writes no {kind}')
+    Image.new('RGB', (16, 16), 'white').convert('1' if ending == 'pbm' else 'RGB').save(tmp_path/f'a.{ending}', kind)
+    assert pixel(read_folder(tmp_path, 'all').files[0]).min() > 240
+    (tmp_path/'train').mkdir(); (tmp_path/f'a.{ending}').rename(tmp_path/f'train/a.{ending}')
+    (tmp_path/'train.csv').write_text(f'image_name,Bald\na.{ending},1\n')
+    assert open_pictures(tmp_path, size=8, progress=False).labels.tolist() == [[1]]
+
+
+def homeless(folder, cache, result):
+    os.environ.pop('HOME', None); os.environ.pop('XDG_CACHE_HOME', None); os.environ.pop('DLCV_GAN_CACHE', None)
+    os.setgid(54321); os.setuid(54321)          # nobody's number, as containers have it
+    if cache: os.environ['DLCV_GAN_CACHE'] = str(cache)
+    try: said = f'{len(cache_pictures(read_folder(folder, "all"), 8, progress=False))} pictures'
+    except Exception as e: said = f'{type(e).__name__}: {e}'
+    with open(result, 'w') as f: f.write(said)
+
+
+def test_nobodys_home_is_asked_for_only_when_it_is_needed():
+    if not hasattr(os, 'getuid') or os.getuid() != 0: pytest.skip('only root can become nobody')
+    with tempfile.TemporaryDirectory() as root:
+        root = Path(root); greys(root/'in', [10, 20], 'bmp')
+        for name in ('open', 'shut'): (root/name).mkdir()
+        (root/'open').chmod(0o777); root.chmod(0o755); (root/'in').chmod(0o755)
+        for cache, words in ((root/'open'/'c', ['2 pictures']),
+                             (None, ['no home folder', 'DLCV_GAN_CACHE', f'{root/"in"}']),
+                             (root/'shut'/'c', ['Permission denied', 'DLCV_GAN_CACHE'])):
+            (root/'open'/'said').unlink(missing_ok=True)
+            child(homeless, root/'in', cache, root/'open'/'said').join()
+            for word in words: assert word in (root/'open'/'said').read_text()
+
+
+def test_a_tilde_in_the_place_of_the_cache_is_the_home(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path)); monkeypatch.setenv('USERPROFILE', str(tmp_path))
+    monkeypatch.setenv('DLCV_GAN_CACHE', '~/mine')
+    cache_pictures(read_folder(folder, 'all'), 8, progress=False); assert list((tmp_path/'mine').rglob('*.npy'))
+
+
+def test_a_builder_waits_for_the_lock(folder, tmp_path):
+    build(folder, tmp_path/'c')
+    done, = (tmp_path/'c').glob('*-64')
+    shutil.rmtree(done)
+    with FileLock(tmp_path/'c'/f'{done.name}.lock'): # the name that every system's builders agree on
+        thread = threading.Thread(target=build, args=(folder, tmp_path/'c')); thread.start()
+        thread.join(.3); assert thread.is_alive() and not done.exists()
+    thread.join(20); assert done.exists()
+
+
 # --- Pictures, and folders of every layout
 
 def pictures(n=5):
@@ -257,6 +433,9 @@ def test_pictures_slices_and_columns():
     fails(p.with_attributes, ['Hat'], says=['Male, Smiling, Young'])
     fails(Pictures(p.images).with_attributes, ['Male'], says=['no labels'])
     fails(p.with_attributes, ['Male', 'Male '], says=["'Male'"])
+    fails(p.with_attributes, 'Male', says=['list'])
+    twice = Pictures(p.images, p.labels, ['Male', 'Male', 'Young'])
+    fails(twice.with_attributes, ['Male'], says=['2 columns', "'Male'"])
     with pytest.raises(IndexError): p[9]
 
 
@@ -393,6 +572,14 @@ def test_torchvision_faults(tmp_path):
     fails(from_torchvision, FakeData(3, transform=ToTensor()), cache=tmp_path, says=['FakeData', 'transforms'])
     p = from_torchvision(FakeData(3, (3, 9, 9), 4), 8, cache=tmp_path, progress=False)
     assert p.images.shape == (3, 8, 8, 3) and p.labels is None
+
+
+def test_torchvision_sets_of_one_name_and_length_are_told_apart(tmp_path):
+    "FakeData says neither its seed nor its size when it is printed."
+    for offset in (0, 7):
+        data = FakeData(3, (3, 8, 8), 4, random_offset=offset)
+        p = from_torchvision(data, 8, cache=tmp_path, progress=False)
+        assert np.array_equal(p.images, np.stack([np.asarray(x) for x, _ in data]))
 
 
 def test_image_folder_is_keyed_by_its_files(tmp_path):

@@ -1,5 +1,5 @@
 "Readers: formats, splits and faults."
-import json, shutil, unicodedata
+import csv, json, os, shutil, unicodedata, warnings
 from functools import partial
 
 import numpy as np
@@ -9,8 +9,8 @@ from layouts import OBJECTS, SCENES, SHARED, anime, celeba, dot, fails, hw4, icl
 from PIL import Image
 
 from dlcv_gan.data.pictures import cache_pictures, open_pictures
-from dlcv_gan.data.readers import (ANIME_TAGS, EYES, HAIR, in_test_split, read_anime, read_celeba, read_conditions,
-                                   read_folder, read_hw4, read_iclevr, read_tag_lines)
+from dlcv_gan.data.readers import (ANIME_TAGS, EYES, HAIR, find_reader, in_test_split, read_anime, read_celeba,
+                                   read_conditions, read_folder, read_hw4, read_iclevr, read_objects, read_tag_lines)
 
 
 # --- the course's CSV
@@ -93,6 +93,10 @@ def test_hw4_missing_things(tmp_path):
     fails(read_hw4, tmp_path, says=['UTF-16', 'UTF-8'])
     (tmp_path/'train.csv').write_bytes(b'image_name,Bangs\n\xe9.png,1\n')
     fails(read_hw4, tmp_path, says=['line 2', 'UTF-8'])
+    (tmp_path/'train.csv').write_text('image_name;Bangs;Smiling\na.png;0;1\n')
+    fails(read_hw4, tmp_path, says=['line 1', "';'", 'commas'])
+    (tmp_path/'train.csv').write_text('image_name,"Bangs,Smiling\na.png,0,1\n')
+    fails(read_hw4, tmp_path, says=['line 1', 'quotes'])
     fails(read_hw4, tmp_path, 'valid', says=["'valid'", 'train, test'])
     fails(read_hw4, tmp_path, on_bad='ignore', says=["'ignore'", "'skip'"])
 
@@ -109,6 +113,69 @@ def test_real_hw4_head(tmp_path):
     listing = read_hw4(tmp_path)
     assert len(listing) == 200 and len(listing.attributes) == 13
     assert ','.join(f'{v:.1f}' for v in listing.labels[0]) == lines[1].split(',', 1)[1]
+
+
+NAMES = st.text(st.characters(codec='utf-8', categories=('L', 'N', 'P', 'S', 'Zs')), min_size=1, max_size=8).filter(
+    lambda n: n == n.strip() and not n.startswith('.') and '/' not in n and '\\' not in n)
+
+
+@settings(max_examples=40)
+@given(st.lists(NAMES, min_size=1, max_size=4, unique_by=lambda n: unicodedata.normalize('NFC', n)), st.data())
+def test_names_survive_the_csv(tmp_path_factory, attributes, data):
+    "Commas, quotes, blanks: what the csv module writes is what the reader reads, and columns are picked by name."
+    root = tmp_path_factory.mktemp('csv')
+    names = ['a.png', 'b, c.png', 'd "e".png', '臉 f.png']
+    files = data.draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+    bits = data.draw(st.lists(st.lists(st.booleans(), min_size=len(attributes), max_size=len(attributes)),
+                              min_size=len(files), max_size=len(files)))
+    for f in files: dot(root/'train'/f)
+    with open(root/'train.csv', 'w', encoding='utf-8', newline='') as f:
+        csv.writer(f).writerows([['image_name', *attributes], *([n, *map(int, b)] for n, b in zip(files, bits))])
+    p = open_pictures(root, size=4, cache=root/'c', progress=False)
+    assert p.attributes == [unicodedata.normalize('NFC', a) for a in attributes] and p.labels.tolist() == bits
+    assert p.with_attributes(p.attributes[::-1]).labels.tolist() == [b[::-1] for b in bits]
+
+
+def test_a_row_in_another_encoding_is_named_or_skipped(tmp_path):
+    hw4(tmp_path, ['a.png,0,1', 'b.png,1,1'])
+    (tmp_path/'train.csv').write_bytes(b'image_name,Bangs,Smiling\na.png,0,1\n\xa4\xe9.png,0,1\nb.png,"1,1\n')
+    (tmp_path/'train/b.png').rename(tmp_path/'train/a2.png')
+    fails(read_hw4, tmp_path, says=['line 3', 'UTF-8', "on_bad='skip'"])
+    assert [f.name for f in skips(read_hw4, tmp_path, n=3, says=['line 3', 'line 4', 'a2.png']).files] == ['a.png']
+
+
+@pytest.mark.parametrize('row, put, says', [
+    ('a.heic,0,1', 'a.heic', ["'a.heic' is in", 'Pillow', 'Convert']), ('A.PNG,0,1', 'a.png', ["did you mean 'a.png'"]),
+    ('a,0,1', 'a.png', ["did you mean 'a.png'"]), ('train/a.png,0,1', 'a.png', ["did you mean 'a.png'"]),
+    (',0,1', 'a.png', ['names no picture'])])
+def test_a_row_whose_picture_is_there_otherwise_says_so(tmp_path, row, put, says):
+    hw4(tmp_path, ['b.png,0,1', row], write=['b.png']); (tmp_path/'train'/put).write_bytes(b'')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore'); fails(read_hw4, tmp_path, says=['train.csv, line 3', *says])
+
+
+def test_two_pictures_of_one_name_in_two_unicode_forms(tmp_path):
+    twins = [unicodedata.normalize(form, 'é.png') for form in ('NFC', 'NFD')]
+    hw4(tmp_path, ['é.png,0,1'], write=twins)
+    if len(os.listdir(tmp_path/'train')) < 2: pytest.skip('this file system knows one form')
+    fails(read_hw4, tmp_path, says=['another picture has this name'])
+    fails(read_hw4, hw4(tmp_path/'b', ['a.png,0,1'], f'image_name,{twins[0][0]},e\u0301'), says=['twice'])
+
+
+def test_hw4_with_one_part_names_the_other(tmp_path):
+    hw4(tmp_path, ['a.png,0,1'])
+    fails(open_pictures, tmp_path, 'test', 8, kind=FileNotFoundError, says=[str(tmp_path/'test.csv'), 'test/'])
+    dot(tmp_path/'test/a.png')
+    fails(open_pictures, tmp_path, 'test', 8, kind=FileNotFoundError, says=[str(tmp_path/'test.csv')])
+    shutil.rmtree(tmp_path/'test'); (tmp_path/'test.csv').write_text('image_name,Bangs,Smiling\na.png,0,1\n')
+    fails(open_pictures, tmp_path, 'test', 8, kind=FileNotFoundError, says=['no pictures', str(tmp_path/'test')])
+    for f in ('train.csv', 'test.csv'): (tmp_path/f).unlink()
+    fails(open_pictures, tmp_path, 'test', 8, kind=FileNotFoundError,
+          says=[f"{tmp_path/'test'} is missing", 'pictures lie in train/'])
+    fails(read_folder, tmp_path, 'test', kind=FileNotFoundError, says=[f"{tmp_path/'test'} is missing", 'train/'])
+    (tmp_path/'data.zip').write_bytes(b'PK')
+    for read in (open_pictures, read_folder):
+        fails(read, tmp_path/'data.zip', kind=NotADirectoryError, says=['data.zip', 'is a file'])
 
 
 # --- CelebA
@@ -142,6 +209,22 @@ def test_celeba_partition(tmp_path):
     fails(read_celeba, tmp_path, says=['list_eval_partition.txt, line 2', '0, 1 or 2'])
     (tmp_path/'list_eval_partition.txt').write_text('000003.jpg 0\n000002.jpg 2\n')
     fails(read_celeba, tmp_path, says=['list_eval_partition.txt', '000001.jpg'])
+
+
+@pytest.mark.parametrize('rows, says', [
+    ('000001.jpg 0\n000001.jpg 2\n000002.jpg 0\n000003.jpg 0\n', ['line 2', 'already in line 1']),
+    ('000001.jpg 0\n000002.jpg 12\n000003.jpg 0\n', ['line 2', '0, 1 or 2']),
+    ('000001.jpg 0\n000002.jpg \n000003.jpg 0\n', ['line 2', '0, 1 or 2'])])
+def test_celeba_partition_faults(tmp_path, rows, says):
+    "A face in two parts would be trained on and tested on."
+    celeba(tmp_path); (tmp_path/'list_eval_partition.txt').write_text(rows)
+    fails(read_celeba, tmp_path, says=['list_eval_partition.txt', *says])
+
+
+def test_celeba_csv_without_a_header(tmp_path):
+    dot(tmp_path/'images/0.jpg'); dot(tmp_path/'images/1.jpg')
+    (tmp_path/'list_attr_celeba.csv').write_text('0.jpg,-1,1\n1.jpg,1,1\n')
+    fails(read_celeba, tmp_path, says=['line 1', "'0.jpg'", 'image_name'])
 
 
 def test_celeba_names_with_blanks_and_rows_with_too_much(tmp_path):
@@ -200,6 +283,73 @@ def test_folder_order_hidden_files_and_splits(tmp_path):
     (tmp_path/'bare').mkdir(); fails(read_folder, tmp_path/'bare', kind=FileNotFoundError, says=['bare', 'no pictures'])
     (tmp_path/'few').mkdir(); shutil.copy(tmp_path/'10.png', tmp_path/'few/0.png')
     fails(read_folder, tmp_path/'few', 'tset', says=["'tset'", "'test'"])
+
+
+def test_what_is_passed_over_is_counted_and_said(tmp_path):
+    for n in ('a.png', '._a.png', '.DS_Store', 'Thumbs.db', 'desktop.ini'): (tmp_path/n).touch()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error'); assert read_folder(tmp_path, 'all').passed == [] # litter is no news
+    for n in ('b.heic', 'c.HEIC', 'd.svg', 'e'): (tmp_path/n).touch()
+    with pytest.warns(UserWarning, match='4 files passed over.*2 .heic.*b.heic.*PNG or JPEG'):
+        listing = read_folder(tmp_path, 'all')
+    assert [f.name for f in listing.files] == ['a.png'] and len(listing.passed) == 4 and listing.skipped == []
+    (tmp_path/'a.png').unlink()
+    fails(read_folder, tmp_path, kind=FileNotFoundError, says=['no pictures', '.heic'])
+
+
+def test_folders_in_folders_and_links_that_lead_up(tmp_path):
+    for n in ('a/1.png', 'a/b/2.png', '__MACOSX/a/3.png', '@eaDir/4.png', 'far/5.png'): dot(tmp_path/'in'/n)
+    (tmp_path/'in/far').rename(tmp_path/'far')
+    os.symlink(tmp_path/'in', tmp_path/'in/a/up'); os.symlink(tmp_path/'far', tmp_path/'in/far')
+    names = [f.name for f in read_folder(tmp_path/'in', 'all', recursive=True).files]
+    assert sorted(names) == ['1.png', '2.png', '5.png']
+
+
+# --- which layout
+
+STRAYS = {'train.csv': 'epoch,loss\n1,0.5\n', 'test.csv': 'id,label\n', 'label.csv': 'what,why\nx,y\n',
+          'tags.csv': 'holiday,2\n', 'tags_clean.csv': '', 'list_attr_celeba.txt': '1\nBald\nnobody.jpg 1\n',
+          'list_attr_celeba.csv': 'image_id,Bald\nnobody.jpg,1\n'}
+
+
+@pytest.mark.parametrize('stray', STRAYS)
+def test_a_stray_table_makes_no_layout(tmp_path, stray):
+    for side in ('trainA', 'trainB', 'train'): dot(tmp_path/'sides'/side/'1.jpg')
+    for i in range(3): dot(tmp_path/f'plain/{i}.jpg')
+    for root in ('sides', 'plain'): (tmp_path/root/stray).write_text(STRAYS[stray])
+    for root, split in (('sides', 'trainA'), ('sides', 'trainB'), ('sides', 'train'), ('plain', 'all')):
+        with pytest.warns(UserWarning, match=f'plain pictures.*{stray} passed over'):
+            p = open_pictures(tmp_path/root, split, 8, progress=False)
+        assert len(p) == (3 if root == 'plain' else 1) and p.labels is None
+
+
+@pytest.mark.parametrize('stray', STRAYS)
+def test_a_stray_table_beside_a_layout_that_is_whole(tmp_path, stray):
+    hw4(tmp_path/'hw4', ['a.png,0,1']); celeba(tmp_path/'celeba'); iclevr(tmp_path/'scenes')
+    anime(tmp_path/'anime', '\n'.join(f'{i},blue hair:1\tred eyes:1' for i in range(3)))
+    for root, read in dict(hw4=read_hw4, celeba=read_celeba, anime=read_anime, scenes=read_iclevr).items():
+        if (tmp_path/root/stray).exists(): continue
+        (tmp_path/root/stray).write_text(STRAYS[stray])
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter('always'); assert find_reader(tmp_path/root) is read
+        own = dict(hw4='train.csv test.csv', celeba='list_attr_celeba.csv', anime='label.csv tags.csv', scenes='')[root]
+        assert stray in own and not said or stray in str(said[0].message)
+        assert len(open_pictures(tmp_path/root, 'train', 8, progress=False)) # the right one of two tables
+
+
+def test_of_two_tag_files_the_one_with_tags_is_read(tmp_path):
+    anime(tmp_path, '\n'.join(f'{i},blue hair red eyes' for i in range(3)), 'tags.csv')
+    (tmp_path/'tags_clean.csv').write_text('')
+    assert find_reader(tmp_path) is read_anime and len(read_anime(tmp_path, 'all')) == 3
+
+
+@pytest.mark.parametrize('text', ['', 'a.png,0,1\n', 'id,Bangs\na,1\n', 'image_name,Bangs\nz.png,1\n',
+                                  '\ufeffimage_name;Bangs\n'])
+def test_a_table_that_speaks_of_the_pictures_is_strict(tmp_path, text):
+    "Labels are never dropped because their table has a fault."
+    dot(tmp_path/'train/a.png'); (tmp_path/'train.csv').write_text(text, encoding='utf-8')
+    assert find_reader(tmp_path) is read_hw4
+    fails(open_pictures, tmp_path, size=8, says=['train.csv'])
 
 
 def test_hashed_split_is_a_tenth_and_never_moves():
@@ -338,6 +488,18 @@ def test_iclevr_columns_are_the_numbers_of_objects_json(tmp_path):
     assert listing.attributes == OBJECTS[::-1]
     asked = sorted(backwards[o] for o in SCENES['CLEVR_train_000007_2.png'])
     assert np.flatnonzero(listing.labels[2]).tolist() == asked
+
+
+def test_conditions_find_their_columns_by_name(tmp_path):
+    "A run's names decide, whatever the objects.json beside the conditions says."
+    iclevr(tmp_path, objects={o: 23 - i for i, o in enumerate(OBJECTS)})
+    (tmp_path/'test.json').write_text('[["gray sphere", "red cube"]]')
+    assert read_objects(tmp_path/'objects.json') == OBJECTS[::-1]
+    theirs, ours = read_conditions(tmp_path/'test.json'), read_conditions(tmp_path/'test.json', OBJECTS)
+    assert np.flatnonzero(theirs[0]).tolist() == [15, 22] and np.flatnonzero(ours[0]).tolist() == [1, 8]
+    fails(read_conditions, tmp_path/'test.json', ['red cube', 'red cube'], says=["'red cube' twice"])
+    fails(read_conditions, tmp_path/'test.json', ['red cube'], says=["'gray sphere'"])
+    fails(read_objects, tmp_path/'none.json', kind=FileNotFoundError, says=['none.json'])
 
 
 def test_the_pictures_of_a_scene_stay_together(tmp_path):

@@ -1,13 +1,17 @@
 "Laws of the courses' scores: what counts as a hit, and files that hold evaluators."
+import math, subprocess, sys
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fastai.torch_core import default_device
 from hypothesis import given, strategies as st
 
 from dlcv_gan.worlds.anime import draw_anime
-from dlcv_gan.scores import Evaluator, count_faces, draws_accuracy, face_sheet, top_k_accuracy
+from dlcv_gan.scores import (Evaluator, count_faces, draws_accuracy, face_sheet, measure_translations,
+                             top_k_accuracy)
 from dlcv_gan.game.base import Game
 
 torch.set_num_threads(1)
@@ -119,3 +123,71 @@ def test_the_real_cascade_counts_faces_and_nothing_else():
     grey = np.full((25, 64, 64, 3), 128, np.uint8)
     for nothing in (noise, grey): assert count_faces(face_sheet(nothing), CASCADE) == []
     for seed in range(3): assert 20 <= len(count_faces(face_sheet(draw_anime(25, seed, 64)[0]), CASCADE)) <= 25
+
+
+# --- where it computes, what it refuses, how sure it is --------------------------------------------------------------
+
+@pytest.mark.parametrize('luggage, beside', [(dict(best=np.float64(.9)), True), (dict(best=np.float32(.9)), False),
+                                             (dict(args=Namespace(lr=.1, out=Path('runs'))), False)])
+def test_a_checkpoint_with_luggage_is_refused_with_a_line_that_takes_the_weights_out(tmp_path, luggage, beside):
+    net, x, file = Evaluator(3), torch.rand(2, 3, 64, 64), tmp_path/'checkpoint.pth'
+    torch.save({**(net.net.state_dict() if beside else dict(model=net.net.state_dict())), **luggage}, file)
+    with pytest.raises(ValueError, match='more than weights') as refusal: Evaluator.load(file)
+    said = str(refusal.value)
+    assert '\n' not in said and ('Namespace' in said) == ('args' in luggage)
+    line = said[said.index('python -c'):said.rindex(', and give')]
+    subprocess.run(line.replace('python', sys.executable, 1), shell=True, check=True)
+    assert torch.equal(Evaluator.load(tmp_path/'checkpoint-weights.pth').probabilities(x), net.probabilities(x))
+
+
+def test_what_would_run_something_else_gets_no_such_line(tmp_path):
+    class Evil:
+        def __reduce__(self): return print, ('run!',)
+    torch.save(dict(model={}, best=np.float64(1), evil=Evil()), tmp_path/'evil.pth')
+    with pytest.raises(ValueError, match='damaged') as refusal: Evaluator.load(tmp_path/'evil.pth')
+    assert 'weights_only' not in str(refusal.value)
+
+
+def test_the_interval_is_students():
+    "With k draws the mean lies within t of the truth in 95 % of experiments: of normal draws, for any k."
+    y, said = torch.eye(4)[torch.arange(64) % 4], draws_accuracy(Obedient(.3), torch.eye(4), lambda x: x[:, 0, 0], 4)
+    assert said.mean - said.low == pytest.approx(3.1824463 * said.spread / 2) # t of 3 degrees of freedom
+    random, inside = np.random.default_rng(0), 0
+    for _ in range(300):
+        draws = iter(np.clip(random.normal(.5, .08, 5), 0, 1))
+        def evaluator(x): # right in that share of the pictures
+            right = torch.arange(len(y)) < round(next(draws) * len(y))
+            return torch.where(right[:, None], y, 1 - y)
+        said = draws_accuracy(Obedient(0.), y, evaluator, 5)
+        inside += said.low <= .5 <= said.high
+    assert .91 < inside / 300 < .985
+
+
+def test_nan_is_no_answer():
+    with pytest.raises(ValueError, match='NaN'): top_k_accuracy(torch.full((2, 3), float('nan')), torch.eye(3)[:2])
+    for wrong in (-1., float('nan')):
+        with pytest.raises(ValueError, match='0 or 1'):
+            Evaluator.fit(np.zeros((2, 8, 8, 3), np.uint8), torch.tensor([[wrong], [1.]]), device='cpu')
+
+
+def test_an_evaluator_computes_on_its_device_and_leaves_random_numbers_alone():
+    assert Evaluator(2).to('meta')(torch.rand(2, 3, 64, 64)).device.type == 'meta'
+    images = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), np.uint8)
+    labels = torch.eye(2)[torch.arange(8) % 2]
+    before = torch.get_rng_state()
+    nets = [Evaluator.fit(images, labels, 1, bs=4, device=device) for device in ('cpu', None)]
+    assert torch.equal(before, torch.get_rng_state())
+    assert nets[1].net.fc.weight.device == default_device()
+    weights = [n.net.fc.weight.cpu() for n in nets]
+    assert torch.allclose(*weights, atol=1e-2), 'the same weights, order and flips on every device'
+
+
+def test_changes_are_measured_where_there_is_something_to_measure():
+    x, y = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), .5)
+    where = torch.zeros(2, 4, 4, dtype=torch.uint8)
+    where[0, :, :2] = 255
+    found = measure_translations(x, y, where)
+    assert found.on_animal[0] == found.beside[0] == found.beside[1] == .5 and math.isnan(found.on_animal[1])
+    assert found.shifted.all() and not found.unchanged.any()
+    assert measure_translations(x, x).unchanged.all() and measure_translations(x, x).beside.isna().all()
+    with pytest.raises(ValueError, match='diverged'): measure_translations(x, y * float('nan'), where)

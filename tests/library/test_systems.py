@@ -74,3 +74,11 @@ def test_every_system_plays_a_round_with_its_own_schedule(name):
     learn = GameLearner(dls, game, system.schedule, lr=system.lr, precision='fp32')
     with learn.no_bar(), learn.no_logging(): learn.fit_rounds(2)
     assert learn.rounds == 2 and learn.sample(3, y=None if labels is None else labels[:3]).shape == (3, 3, 32, 32)
+
+
+def test_only_cyclegans_rates_fall_and_from_half_of_the_run_as_in_its_paper():
+    from dataclasses import replace
+    assert {s.short: s.decay_from for s in systems().values() if s.decay_from != 1} == {'cyclegan': .5}
+    assert describe('cyclegan')['recipe']['decay_from'] == .5 and describe('vae')['recipe']['decay_from'] == 1
+    for wrong in (-.1, 1.1, float('nan')):
+        with pytest.raises(ValueError, match='decay_from'): replace(find_system('vae'), decay_from=wrong)

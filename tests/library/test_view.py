@@ -1,13 +1,21 @@
 "Laws of the figures: pixels as they are, curves on the axis asked for."
+import warnings
+from string import ascii_letters
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 from hypothesis import given, strategies as st
+from matplotlib import font_manager
 from PIL import Image
 
 from dlcv_gan.data.pictures import to_uint8
-from dlcv_gan.view import interpolate, lerp, plot_curves, reconstructions, save_picture, show_grid, slerp, to_grid, tsne
+from dlcv_gan.view import (interpolate, legible, lerp, plot_curves, reconstructions, save_picture, show_grid, slerp,
+                           to_grid, tsne)
+from dlcv_gan.widgets import beside, lettering, tiles
 
 
 torch.set_num_threads(1)
@@ -93,3 +101,60 @@ def test_show_grid_draws_on_given_axes():
     fig, ax = plt.subplots()
     assert show_grid(noise(4, 3, 8, 8), title='four', ax=ax) is ax and ax.get_title() == 'four'
     plt.close('all')
+
+
+# --- words in any script --------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def rare_font(tmp_path):
+    "An installed font that alone has a character, as a CJK font would: here of the private area, U+10FFFD."
+    glyph = TTGlyphPen(None)
+    for i, corner in enumerate([(0, 0), (0, 500), (500, 500), (500, 0)]): (glyph.lineTo if i else glyph.moveTo)(corner)
+    glyph.closePath()
+    names = ['.notdef', 'space', 'rare', *ascii_letters]
+    font = FontBuilder(1000)
+    font.setupGlyphOrder(names)
+    font.setupCharacterMap({32: 'space', 0x10FFFD: 'rare', **{ord(c): c for c in ascii_letters}})
+    font.setupGlyf(dict.fromkeys(names, glyph.glyph()))
+    font.setupHorizontalMetrics(dict.fromkeys(names, (600, 0)))
+    font.setupHorizontalHeader(ascent=800, descent=-200)
+    font.setupNameTable(dict(familyName='Rare Sans', styleName='Regular'))
+    font.setupOS2()
+    font.setupPost()
+    font.save(tmp_path/'rare.ttf')
+    before = list(font_manager.fontManager.ttflist)
+    font_manager.fontManager.addfont(tmp_path/'rare.ttf')
+    yield 'Rare Sans'
+    font_manager.fontManager.ttflist[:] = before
+
+
+RARE = '\U0010FFFD smile' # no font has it
+
+
+def test_words_that_no_font_has_are_codes_and_it_is_said():
+    with pytest.warns(UserWarning, match='Noto Sans CJK'): (word, other), fonts = legible(RARE, 'Smiling')
+    assert word == r'\U0010fffd smile' and other == 'Smiling'
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        assert legible('Smiling', 'Brünett', 'Улыбка', '')[0] == ['Smiling', 'Brünett', 'Улыбка', '']
+
+
+def test_words_of_any_script_are_drawn_in_a_font_that_has_them(rare_font, tmp_path):
+    "No box anywhere: matplotlib warns of each."
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        assert legible(RARE)[0] == [RARE] and rare_font in legible(RARE)[1]['font.family']
+        z, kinds = torch.randn(12, 3), [RARE, 'plain'] * 6
+        history = pd.DataFrame({'round': [0, 1], 'player': ['d', 'd'], 'd.loss': [1., 2.]})
+        for figure in (tsne(z, kinds, RARE), tsne(z, [0, 1] * 6, RARE),
+                       show_grid(torch.zeros(1, 3, 32, 32), title=RARE).figure,
+                       plot_curves(history, ['d.loss'], titles=[RARE], ylabel=RARE)):
+            save_picture(figure, tmp_path/'figure.png')
+        drawn, size = lettering(RARE, 12)
+        assert drawn == RARE and size.getname()[0] == rare_font
+    assert (tiles(torch.zeros(1, 3, 32, 32), [RARE]) < 255).any() and beside(np.zeros((8, 8, 3), np.uint8), [RARE]).any()
+
+
+def test_labels_may_be_a_tensor_on_any_device():
+    z, labels = torch.randn(12, 3), torch.arange(12) % 2
+    assert len(tsne(z, labels.float().requires_grad_(), 'Male').axes[0].collections) == 2

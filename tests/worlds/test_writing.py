@@ -1,4 +1,6 @@
 "Laws of writing a dataset: numbers that belong to a picture, errors that reach the caller, complete sets or none."
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -51,3 +53,19 @@ def test_a_set_appears_only_when_it_is_whole(tmp_path):
     assert write_set(tmp_path/'set', **asked) == tmp_path/'set' and not (tmp_path/'set.partial').exists()
     with pytest.raises(FileExistsError, match='another folder'):
         write_set(tmp_path/'set', **{**asked, 'settings': dict(n=2)})
+
+
+@pytest.mark.parametrize('way', ['empty', 'litter', 'link', 'damaged note'])
+def test_a_folder_that_is_empty_for_all_purposes_is_taken(tmp_path, way):
+    root = tmp_path/'set'
+    if way == 'link': (tmp_path/'disk').mkdir(); os.symlink(tmp_path/'disk', root)
+    elif way == 'damaged note':
+        (tmp_path/'set.partial').mkdir(); (tmp_path/'set.partial'/'drawn.json').write_text('{"n"')
+    else: root.mkdir()
+    if way == 'litter': (root/'.DS_Store').touch(); (root/'Thumbs.db').touch()
+    def fill(folder): (folder/'a.txt').write_text('a')
+    assert write_set(root, dict(n=1), 'letters', 1, 1, fill) == root
+    assert sorted(p.name for p in root.iterdir()) == ['a.txt', 'drawn.json'] and root.is_symlink() == (way == 'link')
+    (tmp_path/'mine').mkdir(); (tmp_path/'mine'/'.git').mkdir()
+    with pytest.raises(FileExistsError, match='another folder'):
+        write_set(tmp_path/'mine', dict(n=1), 'letters', 1, 1, fill)
