@@ -43,11 +43,11 @@ def claim(out: Path, # the folder, made if need be
     "Make the folder this hand-in's own; a folder with another one in it is refused, the same one goes on."
     file, settings, inputs, made = out/'settings.json', json.loads(json_text(settings)), inputs or {}, _made(out)
     if file.exists():
+        mend = f'restore it, or give a new folder, and --weights {out} where all parts have been trained'
         try: there = json.loads(file.read_text(encoding='utf-8'))
         except ValueError as e:
-            raise ValueError(f'{file} is damaged ({e}); delete the file, or give a new folder') from None
-        if not isinstance(there, dict):
-            raise ValueError(f'{file} is damaged: it holds no settings; delete the file, or give a new folder')
+            raise ValueError(f'{file} is damaged ({e}); {mend}') from None
+        if not isinstance(there, dict): raise ValueError(f'{file} is damaged: it holds no settings; {mend}')
         before = there.get('inputs') or {}
         # what an input holds counts, not where it lies
         same = [k for k, v in inputs.items() if before.get(k) == v]

@@ -49,7 +49,7 @@ def test_inputs_are_claimed_by_what_they_hold_and_not_by_where_they_lie(tmp_path
     with pytest.raises(FileExistsError, match='content of weights/gan'): claim(out, told, {'weights/gan': 'other'})
     with pytest.raises(FileExistsError, match='another text'): claim(out, dict(told, text=None), {})
     (out/'settings.json').write_text('[1]')
-    with pytest.raises(ValueError, match='damaged.*delete the file'): claim(out, told)
+    with pytest.raises(ValueError, match='damaged.*restore it'): claim(out, told)
 
 class Nothing(HandIn):
     "A hand-in that trains nothing: what is refused, and what is left."
