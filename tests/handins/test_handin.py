@@ -259,6 +259,16 @@ def _write(path, text):
     return path
 
 
+def test_courses_b_and_c_draw_and_judge_on_the_default_device(course_b, tmp_path, elsewhere):
+    out, scores = course_b
+    found = hw3.hw3(tmp_path/'b', data=out/'anime', horses=out/'horse2zebra', tags=out/'testing_tags.txt', weights=out,
+                    scale='smoke', say=quiet)
+    assert found['cgan']['sharpness'] == pytest.approx(scores['cgan']['sharpness'], rel=.02)
+    assert found['cyclegan']['a to b']['change'] == pytest.approx(scores['cyclegan']['a to b']['change'], rel=.02)
+    text = _write(tmp_path/'text.txt', '7,blue hair red eyes')
+    assert adlxmlds.anime(text, tmp_path/'c', weights=out, scale='smoke', say=quiet)['samples'] == 5
+
+
 # ---- course C
 
 def test_course_c_answers_each_line_with_five_pictures(course_b, tmp_path):
@@ -276,9 +286,9 @@ def test_course_c_answers_each_line_with_five_pictures(course_b, tmp_path):
     assert all((tmp_path/'one'/'samples'/n).read_bytes() == (tmp_path/'two'/'samples'/n).read_bytes() for n in names)
     moved = _write(tmp_path/'moved.txt', text.read_text())
     adlxmlds.anime(moved, tmp_path/'one', scale='smoke', weights=course_b[0], say=quiet) # the same text goes on
-    _write(text, '7,blue hair red eyes')
+    _write(moved, '7,blue hair red eyes')
     with pytest.raises(FileExistsError, match='content of text was another'):
-        adlxmlds.anime(text, tmp_path/'one', scale='smoke', weights=course_b[0], say=quiet)
+        adlxmlds.anime(moved, tmp_path/'one', scale='smoke', weights=course_b[0], say=quiet)
     assert {p.name for p in (tmp_path/'one'/'samples').iterdir()} == names
     with pytest.raises(ValueError, match='not conditioned on the 23 tags'):
         adlxmlds.anime(text, tmp_path/'three', scale='smoke', weights=course_b[0]/'gan', say=quiet)
@@ -311,6 +321,14 @@ def test_an_evaluator_of_other_labels_is_refused_before_anything_is_trained(cour
         lab7.lab7(tmp_path/'out', evaluator=tmp_path/'male.safetensors', scale='smoke', say=quiet)
     about = json.loads((course_d[0]/'evaluator.json').read_text())
     assert about['held_out'] == course_d[1]['evaluator']['held_out'] and len(about['labels']) == 24
+
+def test_course_d_draws_and_grades_on_the_default_device(course_d, tmp_path, elsewhere):
+    out, scores = course_d
+    found = lab7.lab7(tmp_path/'d', data=out/'iclevr', faces=out/'hw4_data', weights=out, draws=2, scale='smoke',
+                      evaluator=out/'evaluator.safetensors', say=quiet)
+    for exam in ('test', 'new_test'):
+        assert found['cnf'][exam]['handed_in'] == pytest.approx(scores['cnf'][exam]['handed_in'], abs=.1)
+    assert found['faces']['exact'] < 1e-3
 
 def test_faces_that_agree_and_objects_in_another_order_are_told_before_anything_is_trained(course_d, tmp_path):
     faces, scenes = (shutil.copytree(course_d[0]/name, tmp_path/name) for name in ('hw4_data', 'iclevr'))

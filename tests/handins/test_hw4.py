@@ -122,6 +122,12 @@ def test_weights_of_an_earlier_hand_in_draw_the_same_figures(handed_in, tmp_path
         hw4(tmp_path/'none', scale='smoke', weights=tmp_path, say=quiet)
     assert not (tmp_path/'none'/'metrics.json').exists()
 
+def test_everything_is_drawn_and_judged_on_the_default_device(handed_in, tmp_path, elsewhere):
+    there = json.loads((handed_in/'metrics.json').read_text())
+    found = hw4(tmp_path/'out', data=handed_in/'hw4_data', scale='smoke', seed=3, weights=handed_in, say=quiet)
+    assert found['vae']['test_mse'] == pytest.approx(there['vae']['test_mse'], rel=.01)
+    assert found['gan']['samples']['sharpness'] == pytest.approx(there['gan']['samples']['sharpness'], rel=.02)
+
 def test_a_plain_folder_of_pictures_will_do(tmp_path):
     folder = tmp_path/'my photos é'
     folder.mkdir()
