@@ -235,8 +235,11 @@ def count_faces(sheet, # uint8 (h, w, 3), or the path of a picture
     except ImportError: raise ImportError("the cascade needs OpenCV: pip install 'opencv-python-headless<5'") from None
     if not Path(cascade).is_file():
         raise FileNotFoundError(f'no cascade at {cascade}: give the path of lbpcascade_animeface.xml')
-    try: detector = cv2.CascadeClassifier(str(cascade))
-    except (cv2.error, SystemError): detector = None
+    try: # on Windows OpenCV opens no path outside ASCII, so it is given the text
+        text, kind = Path(cascade).read_text(encoding='utf-8-sig'), cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY
+        stored, detector = cv2.FileStorage(text, kind), cv2.CascadeClassifier() # a node does not keep its storage
+        detector.read(stored.getFirstTopLevelNode())
+    except (cv2.error, SystemError, UnicodeDecodeError): detector = None
     if detector is None or detector.empty():
         raise ValueError(f'{cascade} is no cascade that OpenCV can read: get lbpcascade_animeface.xml again')
     if isinstance(sheet, (str, Path)):

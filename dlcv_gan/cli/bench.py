@@ -22,7 +22,8 @@ from fastai.torch_core import default_device
 from torch import Tensor, nn
 
 from ..data.loaders import Batches
-from ..game.learner import GameLearner, fast_dtype
+from ..game.learner import GameLearner
+from ..game.precision import fast_dtype
 from ..game.schedules import DG
 from ..models.gan import GAN
 from ..losses import non_saturating

@@ -124,13 +124,12 @@ def _is_picture(t):
 
 SAY = "say what the values span: game_loaders(dls, game, span=(0, 1))"
 
-def _span(x, told):
+def _span(x):
     "(lowest, highest) value that a picture's values can take, or a ValueError that says what to do."
     low, high = (float(v) for v in x.to(torch.float32).aminmax())
     if not np.isfinite([low, high]).all():
         raise ValueError("the pictures of the loader's first batch hold NaN or infinite values. Look at the files and "
                          'at the transforms.')
-    if told is not None and -.1 <= low and high <= 1.1: return 0, 1
     if x.dtype == torch.uint8 and not 0 < high <= 1: return 0, 255
     if low >= 0 and 8 < high <= 255: return 0, 255
     if low >= 0 and 0 < high <= 1.001:
@@ -141,9 +140,10 @@ def _span(x, told):
         raise ValueError(f'pictures span {low:.2f} to {high:.2f}: that may be [0, 1] or [-1, 1]. Scale them to [-1, 1] '
                          f'(mean .5, deviation .5), or {SAY}.')
     if -1.25 <= low and high <= 1.25: return -1, 1
+    half = f'[.5]*{x.shape[1] if x.shape[1] in (1, 3, 4) else x.shape[3]}'
     raise ValueError(f'pictures span {low:.2f} to {high:.2f}, and games take [-1, 1]: they were normalised by numbers '
                      'that the loader does not tell. Normalise by mean .5 and deviation .5: fastai '
-                     'Normalize.from_stats([.5]*3, [.5]*3), torchvision transforms.Normalize([.5]*3, [.5]*3).')
+                     f'Normalize.from_stats({half}, {half}), torchvision transforms.Normalize({half}, {half}).')
 
 def _scaling(x, loader, span):
     "(what brings these pictures to [-1, 1], what to say about it or None)."
@@ -161,7 +161,7 @@ def _scaling(x, loader, span):
                 return Scaled(1., 0., last), None
             done = 'scaled from [0, 1]' if not mean.any() and (std == 1).all() else 'un-normalised'
             return Scaled(factor, shift, last), f'pictures are {done} to [-1, 1]'
-    low, high = span or _span(plain, None)
+    low, high = span or _span(plain)
     factor, shift = 2/(high - low), -(high + low)/(high - low)
     return (Scaled(factor, shift, last),
             None if (low, high) == (-1, 1) else f'pictures are scaled from [{low:g}, {high:g}] to [-1, 1]')
@@ -230,9 +230,9 @@ def _refused(game, batch, sizes=(8, 5)):
 
 def _takes(game):
     "(least, most) tensors that the game's loss takes of a batch."
-    taken = list(inspect.signature(game.loss).parameters.values())[1:]
+    taken = inspect.signature(game.loss).parameters.values()
     if any(p.kind is p.VAR_POSITIONAL for p in taken): return 1, 10**9
-    taken = [p for p in taken if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    taken = [p for p in taken if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][1:] # the player comes first
     return sum(p.default is p.empty for p in taken), len(taken)
 
 def _shapes(batch): return ' and '.join(str(tuple(t.shape)).replace(str(len(t)), 'n', 1) for t in batch)
@@ -267,7 +267,7 @@ def _order(batch):
     return [*range(pictures[0], len(batch)), *front], said
 
 def _plan(loader, game, span):
-    "([(index in a batch, conversion)] for the game, [what to say]); ValueError where nothing certain can be done."
+    "([(index in a batch, conversion)], [what to say], items a batch); ValueError where that is not certain."
     batch, kind, (least, most) = _look(loader), type(game).__name__, _takes(game)
     order, said = _order(batch)
     parts, pictures = [], []
@@ -289,7 +289,7 @@ def _plan(loader, game, span):
     if len(parts) < least:
         raise ValueError(f'a batch is {_shapes(batch)}, and this {kind} takes {least} tensors a batch. '
                          'Give a loader that yields pictures and their labels.')
-    return _settle(batch, parts, said, loader, game, kind)
+    return *_settle(batch, parts, said, loader, game, kind), len(batch[order[0]])
 
 def _settle(batch, parts, said, loader, game, kind):
     "Try the forms of the labels on a copy of the game, and refuse what none of its forms makes right."
@@ -297,7 +297,7 @@ def _settle(batch, parts, said, loader, game, kind):
     classes = _classes(loader, len(labels))
     forms = [_label_forms(batch[i].as_subclass(Tensor), classes) for i in labels]
     with undisturbed(loader):
-        trial, errors = _copy(game), []
+        trial, refused = _copy(game), []
         for attempt in range(max(map(len, forms), default=1)):
             chosen = {i: f[min(attempt, len(f) - 1)] for i, f in zip(labels, forms)}
             made = [(i, f or chosen[i][0]) for i, f in parts]
@@ -305,17 +305,17 @@ def _settle(batch, parts, said, loader, game, kind):
             drawn = None if trial is None else _drawn(trial, tried)
             if drawn and len(drawn) == tried[0].dim() - 1 == 3 and drawn != tried[0].shape[1:]:
                 raise _other_size(kind, tuple(tried[0].shape[1:]), drawn, loader)
-            errors.append(_refused(trial, tried))
+            error = _refused(trial, tried)
             # some nets need the whole batch; class numbers (n,) must fit at every size, or n rows meet n columns
-            if errors[-1] and all(t.dim() > 1 for t in tried):
-                errors[-1] = _refused(trial, tried, (None,))
-            if errors[-1] is None: return made, [s for s in [*said, *(say for _, say in chosen.values())] if s]
-    numbers = any(t.dim() == 1 and not t.is_floating_point() for t in tried)
+            if error and all(t.dim() > 1 for t in tried): error = _refused(trial, tried, (None,))
+            if error is None: return made, [s for s in [*said, *(say for _, say in chosen.values())] if s]
+            refused.append((tried, error))
+    numbers, (tried, error) = any(t.dim() == 1 and not t.is_floating_point() for t in tried), refused[0]
     mend = ('Give a batch of the kind that it takes.' if not numbers or classes else
             'If it takes one column a class: how many classes there are is not known here, so make labels (n, a) '
             'yourself: F.one_hot(y, classes).float(), or y[:, None].float() for yes and no.')
-    raise ValueError(f'this {kind} does not take batches {_shapes(tried)}: {str(errors[0]).splitlines()[0]}. '
-                     f'{mend}') from errors[0]
+    why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')
+    raise ValueError(f'this {kind} does not take batches {_shapes(tried)}: {why}. {mend}') from error
 
 # %% ../../nbs/library/data/foreign.ipynb #7a1c0e13
 class ForeignLoader(GetAttr):
@@ -325,12 +325,12 @@ class ForeignLoader(GetAttr):
                  loader, # fastai's, PyTorch's, or anything with a length that yields tuples of tensors
                  parts: list | None = None, # (index in its batch, conversion) of each tensor of ours; None: as they are
                  device=None, # where batches go; None: the loader's own, else fastai's default
-                 bs: int | None = None, # items a batch; None: as the loader says
+                 bs: int | None = None, # items a batch, where the loader does not say
                 ):
         self.loader, self.parts, self._position, self._start, self._warned = loader, parts, 0, 0, False
         sampler = getattr(loader, 'batch_sampler', None)
-        self.bs = next((b for b in (bs, getattr(loader, 'bs', None), getattr(loader, 'batch_size', None),
-                                    getattr(sampler, 'batch_size', None)) if b is not None), None)
+        self.bs = next((b for b in (getattr(loader, 'bs', None), getattr(loader, 'batch_size', None),
+                                    getattr(sampler, 'batch_size', None), bs) if b is not None), None)
         self.to(device or getattr(loader, 'device', None) or default_device())
 
     def __len__(self): return len(self.loader)
@@ -460,25 +460,31 @@ def game_loaders(dls, # fastai's `DataLoaders`, or one or more loaders: training
                  game: nn.Module, # the `Game` that shall be played on them
                  span: tuple | None = None, # lowest and highest value of the pictures; None: look
                 ) -> DataLoaders: # loaders with the same data, ready for the game; ours are passed through
-    "Make a student's own loaders fit a game and say in one line what was converted; ValueError where nothing is certain."
-    whole = isinstance(dls, DataLoaders)
-    loaders = list(dls.loaders) if whole else list(dls) if isinstance(dls, (tuple, list)) else [dls]
-    if not any(_is_foreign(dl) for dl in loaders) and whole: return dls
+    "Make a student's own loaders fit a game, say in a line what was converted; ValueError where that is not certain."
+    loaders = dls.loaders if isinstance(dls, DataLoaders) else dls if isinstance(dls, (tuple, list)) else [dls]
+    path = getattr(dls, 'path', '.')
+    if not any(map(_is_foreign, loaders)):
+        return dls if isinstance(dls, GameLoaders) else GameLoaders(*loaders, path=path)
     device = next((d for o in (dls, *loaders) if (d := getattr(o, 'device', None)) is not None), None)
     if span is not None and not (len(span) == 2 and span[0] < span[1]):
         raise ValueError(f'span is {span!r}. Give the lowest and the highest value of the pictures, such as (0, 1).')
-    made, lines = [], []
+    made, lines, labels = [], [], {}
     for dl in loaders:
         if not _is_foreign(dl): made.append(dl); continue
+        if hasattr(dl, '__getitem__') and not isinstance(dl, (FastaiLoader, list)):
+            raise ValueError(f'a {type(dl).__name__} is no loader. Give torch.utils.data.DataLoader(dataset, '
+                             "batch_size=64, shuffle=True), fastai's DataLoaders, or what `picture_loaders` makes.")
         try: n = len(dl)
         except TypeError:
             raise ValueError(f'a {type(dl).__name__} without a length: an epoch has no end. Give a data set with '
                              '__len__ and __getitem__.') from None
-        parts, said = _plan(dl, game, span) if n else (None, [])
-        made.append(ForeignLoader(dl, parts, device))
+        parts, said, bs = _plan(dl, game, span) if n else (None, [], None)
+        # validation's labels are read as training's, whatever its first batch holds
+        parts = parts and [(i, f if isinstance(f, Scaled) else labels.setdefault(i, f)) for i, f in parts]
+        made.append(ForeignLoader(dl, parts, device, bs))
         lines.append('; '.join(dict.fromkeys(said)))
     for i, line in enumerate(lines):
         if line and line not in lines[:i]: print(f'{("Loaders", "Validation")[min(i, 1)]}: {line}.')
-    return GameLoaders(*made, path=dls.path if whole else '.', device=made[0].device)
+    return GameLoaders(*made, path=path, device=made[0].device)
 
 def _is_foreign(loader): return not hasattr(loader, 'position')

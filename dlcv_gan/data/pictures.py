@@ -133,7 +133,7 @@ def _cache_home(root, cache):
             return folder
         except OSError as e: refused.append(f'{folder}: {e.strerror}')
     raise OSError(errno.EACCES, f"no folder for the cache can be written ({'; '.join(refused)}). "
-                                'Set DLCV_GAN_CACHE to one that can, or pass cache=<the folder>')
+                                'Set DLCV_GAN_CACHE to one that can, or in Python pass cache=<the folder>')
 
 @contextmanager
 def _locked(path):
@@ -168,7 +168,7 @@ def _write_images(path, n, load, size, bar, rejects):
 def _too_full(folder, need, e=None):
     free, why = shutil.disk_usage(folder).free, f' ({e.strerror})' if e else ''
     return OSError(errno.ENOSPC, f'{folder}: the cache needs {need:,} bytes, {free:,} are free{why}. '
-                   'Make room, choose a smaller size, or pass cache=<a folder with room>')
+                   'Make room, choose a smaller size, or set DLCV_GAN_CACHE to a folder with room')
 
 # %% ../../nbs/library/data/pictures.ipynb #b2348f77
 def _build(folder, n, load, size, names, progress, on_bad, about, sides, alone):

@@ -82,7 +82,7 @@ class Game(nn.Module):
         return new
 
     def __reduce__(self):
-        # torch refuses to pickle layers with spectral norm; so it is taken off a copy and put on again when that is read
+        # torch refuses to pickle layers with spectral norm: it is taken off a copy and put on again when that is read
         plain, found = copy.deepcopy(self), []
         for path, m in list(plain.named_modules()):
             if not parametrize.is_parametrized(m): continue

@@ -44,9 +44,16 @@ class EMA(Callback):
 
     def after_batch(self):
         "Move towards the present weights; buffers (BatchNorm statistics) are copied."
-        if not self.training or self.learn.player != self.player_name: return
+        if self.training and not self.learn.cycle: self.move() # a captured cycle moves the average within
+
+    def move(self):
+        "One step, if it was this player's."
+        if self.learn.player != self.player_name: return
         moved, (ours, theirs) = self.learn.game.notes.get('moved', 1), self.pairs
-        self.count = self.count + moved
+        if self.learn.cycle and not isinstance(self.count, Tensor): # a captured cycle cannot count on the host
+            self.count = torch.tensor(float(self.count), device=self.game.device)
+        if isinstance(self.count, Tensor): self.count += moved
+        else: self.count = self.count + moved
         if isinstance(self.count, Tensor): # a turn may have been called off on the device: do not ask the host
             weight = moved * (1 - (self.count / (self.count + 10)).clamp(max=self.decay))
             step = torch._foreach_sub(theirs, ours)

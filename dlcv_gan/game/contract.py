@@ -39,7 +39,7 @@ REFUSED = { # class -> why, and what to do instead
 REFUSED_METHODS = {
     **dict.fromkeys(('freeze', 'freeze_to'), 'who moves is the schedule\'s business: DG(1, 0) trains the discriminator '
                     'alone; to keep some weights as they are, call `requires_grad_(False)` on them'),
-    'fine_tune': 'nothing is frozen in a game: load weights with `learn.load(file, with_opt=False)` and call `learn.fit`',
+    'fine_tune': 'nothing is frozen in a game: load weights with `learn.load(file, with_opt=False)`, then `learn.fit`',
     **dict.fromkeys(('predict', 'tta', 'get_preds'), _predictions),
     **dict.fromkeys(('to_non_native_fp16', 'to_non_native_fp32'), 'call `learn.to_fp16()` or `learn.to_fp32()`'),
     **dict.fromkeys(('distrib_ctx', 'parallel_ctx', 'to_distributed', 'to_parallel', 'detach_distributed',
@@ -82,7 +82,8 @@ def adapt(cb: Callback, # that is to be added to a learner
     if kind in REFUSED: raise ValueError(f'{kind} does not go with a game: {REFUSED[kind]}')
     if type(cb) is GradientAccumulation: return PlayerAccumulation(cb.n_acc)
     if kind == 'TensorBoardCallback':
-        if cb.projector: raise ValueError(f'projector=True does not go with a game: {REFUSED["TensorBoardProjectorCallback"]}')
+        if cb.projector:
+            raise ValueError(f'projector=True does not go with a game: {REFUSED["TensorBoardProjectorCallback"]}')
         cb.trace_model = cb.log_preds = False
     if kind == 'WandbCallback': cb.log_preds = False
     return cb

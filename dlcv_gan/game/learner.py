@@ -30,12 +30,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.parametrizations import _SpectralNorm
 
+from ..data.foreign import game_loaders
 from ..files import write_atomic
 from .base import Game, draw, evaluation_mode
 from .callbacks import EMA, StopAt
 from .checkpoint import PackedRows, random_states, read_checkpoint, restore_random_states
 from .contract import REFUSED_METHODS, LiveOptimWrapper, adapt
-from .graphs import CapturedTurn, baked, capturable, graphs_wanted, side_stream
+from .graphs import Captured, baked, capturable, graphs_wanted, side_stream
 from .precision import LossScale, dtype_of
 from .recorder import GameProgress, GameRecorder
 from .schedules import EveryRound, Schedule
@@ -98,25 +99,37 @@ def _listens(cb: Callback, name: str) -> bool: # without asking the learner, to 
     return hasattr(type(cb), name) or name in vars(cb)
 
 
+class _Own:
+    "What belongs to a player, and what holds the other players."
+    def __init__(self, game, player):
+        players = game.players()
+        self.parameters = [p for n in players[player] for p in n.parameters()]
+        self.buffers = [b for n in players[player] for b in n.buffers()]
+        self.trained = tuple(p.requires_grad for p in self.parameters)
+        self.others = hold([n for p, nets in players.items() if p != player for n in nets])
+
+
 class GameLearner(Learner):
     "fastai's `Learner` for any `Game`: one loop, one recorder and one checkpoint for every model family."
     def __init__(self,
-                 dls: DataLoaders, # the loaders; one for training alone will do
+                 dls: DataLoaders, # ours, fastai's or torch's loaders, training first; one for training alone will do
                  game: Game, # the game to play
                  schedule: Schedule | None = None, # who moves when; None: every player, every round
                  lr: float | tuple = 2e-4, # learning rate, or one per player; default as in DCGAN
                  opt_func: Callable = adam, # makes the optimizer from one parameter list per player
                  # 'auto': bf16 where it is native, fp16 on older CUDA cards; or 'bf16', 'fp16', 'fp32'. Penalties: fp32
                  precision: str = 'auto',
-                 graphs: bool | None = None, # replay turns as CUDA graphs; None: where there is CUDA
+                 # replay turns as CUDA graphs, or whole cycles of the schedule ('cycle'); None: turns on CUDA
+                 graphs: bool | str | None = None,
                  moms: tuple = (.5, .5, .5), # momentum in a one-cycle schedule: constant, GANs suffer from .95
                  **kwargs, # all else that `Learner` takes: cbs, metrics (functions of samples and reals), path, …
                 ):
         for given, why in dict(loss_func='a game brings its own losses', splitter='a game says who owns what').items():
             if given in kwargs: raise TypeError(f'{given}=: {why}; leave it out')
         join() # the other processes of this run, if a launcher has started several
+        dls = game_loaders(dls, game)
         if len(dls.loaders) == 1: # no validation: an empty one
-            dls = DataLoaders(*dls.loaders, DataLoader([], bs=1), path=dls.path)
+            dls = type(dls)(*dls.loaders, DataLoader([], bs=1), path=dls.path, device=dls.device)
         if not len(dls.train):
             raise ValueError('the training loader has no batch: '
                              f'lower bs ({dls.train.bs}) to at most the number of items')
@@ -146,6 +159,7 @@ class GameLearner(Learner):
         self.rounds = self.moved = self.looks = 0 # rounds finished; turns passed in the round under way; samples drawn
         self.player, self.seconds, self.steps = None, 0., {p: 0 for p in players}
         self.rows, self.packed, self.terms, self.term_columns = [], PackedRows(), {}, {}
+        self.played, self.cycle = [], 0 # turns that the recorder has not seen yet; rounds that are played at once
         self.nets, self.heard, self.scales = {}, {}, {}
         # the schedule's memory: a rank halfway between guessing and certain, no waits
         self.state = torch.tensor([.75, 0, 0], device=device)
@@ -186,14 +200,44 @@ class GameLearner(Learner):
             with self._autocast(): self.terms = {p: self.game.loss(p, *batch) for p in self.game.players()}
             self.loss = sum(v for terms in self.terms.values() for v in terms.values())
             return
-        self.turn_round, gate = self.rounds, self.schedule.gate(self.player, self.rounds, self.state)
-        self._play(batch, gate)
-        self.schedule.listen(self.game.notes, self.state)
-        self.count_turn()
+        if self.cycle: self._play_cycle(batch)
+        else: self._play_turn(batch)
+        self.count_turns()
 
-    def count_turn(self):
-        "One more turn of this round has passed; after its last one the next round begins."
-        self.moved += 1
+    def _play_turn(self, batch):
+        gate = self.schedule.gate(self.player, self.rounds, self.state)
+        def play(*inputs): return [(0, *self.turn(inputs[:len(batch)], None if gate is None else inputs[-1]))]
+        self._play((self.player, gate is None), play, batch if gate is None else (*batch, gate))
+        self.schedule.listen(self.game.notes, self.state)
+
+    def _play_cycle(self, batches):
+        first, n = self.rounds, len(batches) // self.cycle
+        def play(*inputs):
+            played = []
+            for k in range(self.cycle):
+                for player in self.schedule.moves(first + k):
+                    self.player, self.game.notes = player, {}
+                    gate = self.schedule.gate(player, first + k, self.state)
+                    played.append((k, *self.turn(inputs[k*n:(k + 1)*n], gate)))
+                    self.schedule.listen(self.game.notes, self.state)
+                    if hasattr(self, 'ema'): self.ema.move()
+            return played
+        self._play(('cycle',), play, batches)
+
+    def cycle_ahead(self,
+                    left: int, # rounds to the end of the epoch
+                   ) -> int: # 0: play turn by turn
+        "How many rounds are played at once from here: the schedule's cycle, where cycles are captured and one fits."
+        period = self.schedule.period
+        if self.graphs != 'cycle' or not period or not self._can_capture(): return 0
+        if self.moved or self.rounds % period: return 0
+        if hasattr(self, 'stop_at'): left = min(left, self.stop_at.last - self.rounds)
+        return period if left >= period else 0
+
+    def count_turns(self):
+        "One more turn of this round has passed, or a whole cycle; after a round's last turn the next begins."
+        if self.cycle: self.rounds += self.cycle
+        else: self.moved += 1
         if self.moved == len(self.schedule.moves(self.rounds)): self.rounds, self.moved = self.rounds + 1, 0
 
     def _autocast(self): return torch.autocast(self.game.device.type, self.dtype) if self.dtype else nullcontext()
@@ -202,27 +246,23 @@ class GameLearner(Learner):
                        player: str, # whose
                       ) -> list[nn.Parameter]: # of all its networks
         "What a player owns."
-        return self._own(player)[0]
+        return self._own(player).parameters
 
     def _own(self, player):
-        "A player's parameters, buffers and networks, and what holds the others: looked up once a fit."
-        if player not in self.nets:
-            players = self.game.players()
-            mine = players[player]
-            self.nets[player] = ([p for n in mine for p in n.parameters()], [b for n in mine for b in n.buffers()],
-                                 mine, hold([n for p, nets in players.items() if p != player for n in nets]))
+        "What belongs to a player, and what holds the others: looked up once an epoch."
+        if player not in self.nets: self.nets[player] = _Own(self.game, player)
         return self.nets[player]
 
     def turn(self,
              batch: tuple[Tensor, ...], # what the loader yields
              gate: Tensor | None, # 1. to move, 0. to wait; None: move
-            ):
+            ) -> tuple: # player, its named terms, what the game noted
         "One turn of one player: hold the others, compute the named terms, go backward, step."
-        parameters, buffers, nets, others = self._own(self.player)
-        before = [] if gate is None else [b.clone() for b in buffers]
+        own = self._own(self.player)
+        before = [] if gate is None else [b.clone() for b in own.buffers]
         self.left_out, self.stepped = None if gate is None else 1 - gate, False
         try:
-            with others:
+            with own.others:
                 with self._autocast(): self.terms = self.game.loss(self.player, *batch)
                 self('after_pred')
                 self.loss_grad = sum(self.terms.values())
@@ -235,13 +275,14 @@ class GameLearner(Learner):
             raise
         finally:
             # a zeroed gradient would let momentum move who waits
-            for p in parameters: p.grad = None
+            for p in own.parameters: p.grad = None
             self.loss_grad = None # nor may the graph of this turn live on into the next
         if self.stepped: self.game.constrain(self.player)
-        for b, old in zip(buffers, before): b.copy_(torch.where(gate.bool(), b, old))
+        for b, old in zip(own.buffers, before): b.copy_(torch.where(gate.bool(), b, old))
         self.terms = {k: v.detach() for k, v in self.terms.items()}
         if not self.stepped: self.game.note(moved=torch.zeros_like(self.loss))
         elif self.left_out is not None: self.game.note(moved=1 - self.left_out)
+        return self.player, self.terms, self.game.notes
 
     def _backward(self):
         "Gradients of the turn's loss, averaged over the ranks, with fp16's loss scale taken out again."
@@ -270,30 +311,37 @@ class GameLearner(Learner):
         elif not self.left_out.item(): self.opt.step()
         self.stepped = True
 
-    def _play(self, batch, gate):
-        "Replay this player's captured turn; play eagerly where it cannot be captured, and three times before it is."
-        if not self.graphs or not capturable(self.opt) or any(self._listeners(e) for e in INSIDE):
-            return self.turn(batch, gate)
-        key = (self.player, gate is None, self.dtype, tuple((b.shape, b.dtype) for b in batch), baked(self))
-        with torch.cuda.device(self.game.device) if self.game.device.type == 'cuda' else nullcontext():
+    def _can_capture(self):
+        "Whether turns can be played without Python: the optimizer stays on the device, and nobody listens inside."
+        return self.graphs and capturable(self.opt) and not any(self._listeners(e) for e in INSIDE)
+
+    def _play(self, what, play, inputs):
+        "Replay what was captured; play eagerly where it cannot be captured, and three times before it is."
+        first, played = self.rounds, play(*inputs) if not self._can_capture() else self._replay(what, play, inputs)
+        self.played = [(first + k, *found) for k, *found in played]
+        _, self.player, self.terms, self.game.notes = self.played[-1]
+        self.loss = sum(self.terms.values())
+
+    def _replay(self, what, play, inputs):
+        key = (what, self.dtype, tuple((t.shape, t.dtype) for t in inputs), baked(self),
+               *(self._own(p).trained for p in self.steps))
+        with torch.cuda.device(self.game.device):
             if self.stream is None: self.stream = torch.cuda.Stream()
             seen = self.captured.setdefault(key, 0)
             if seen == 3:
-                try: seen = self.captured[key] = CapturedTurn(self, batch, gate, self.stream)
+                try: seen = self.captured[key] = Captured(self, play, inputs, self.stream)
                 except Exception as e:
-                    warnings.warn(f"a turn of the {self.player} cannot be captured as a CUDA graph "
+                    warnings.warn(f'a turn of the {self.player} cannot be captured as a CUDA graph '
                                   f'({str(e).splitlines()[0][:200]}); turns are played eagerly from now on. '
                                   'To play so from the start: GameLearner(graphs=False)', stacklevel=2)
                     self.graphs = False
                     self.captured.clear()
-                    return self.turn(batch, gate)
-            if isinstance(seen, int):
-                self.captured[key] += 1
-                # a number that changes at every turn would leave a key behind each time
-                if len(self.captured) > 64: self.captured.pop(next(iter(self.captured)))
-                with side_stream(self.stream): return self.turn(batch, gate)
-            seen(self, batch, gate)
-        self.loss = sum(self.terms.values())
+                    return play(*inputs)
+            if not isinstance(seen, int): return seen(self, inputs)
+            self.captured[key] += 1
+            # a number that changes at every turn would leave a key behind each time
+            if len(self.captured) > 64: self.captured.pop(next(iter(self.captured)))
+            with side_stream(self.stream): return play(*inputs)
 
     # ---- fastai's loop, without what costs time at every turn
 
@@ -510,8 +558,7 @@ class GameLearner(Learner):
         if not main_process(): return
         self._end_cleanup()
         dls, opt, rows, packed = self.dls, self.opt, self.rows, self.packed
-        empty = [dl.new_empty() if hasattr(dl, 'new_empty') else DataLoader([], bs=1) for dl in dls.loaders]
-        self.dls, self.opt, self.rows, self.packed = DataLoaders(*empty, path=dls.path, device=dls.device), None, [], PackedRows()
+        self.dls, self.opt, self.rows, self.packed = dls.new_empty(), None, [], PackedRows()
         def write(f): torch.save(self, f, pickle_module=pickle_module, pickle_protocol=pickle_protocol)
         try: write_atomic(self.path/fname, write)
         finally: self.dls, self.opt, self.rows, self.packed = dls, opt, rows, packed

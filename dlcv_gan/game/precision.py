@@ -11,7 +11,7 @@ from torch import Tensor
 
 # %% ../../nbs/library/game/precision.ipynb #ce9df032
 def fast_dtype(device: torch.device, # where the game is played
-              ) -> torch.dtype | None: # bfloat16 or, on older CUDA cards, float16 where it is native; None: stay in fp32
+              ) -> torch.dtype | None: # bfloat16, on older CUDA cards float16, where it is native; None: stay in fp32
     "The precision to autocast to."
     if device.type == 'cuda':
         capability = torch.cuda.get_device_capability(device)

@@ -16,7 +16,6 @@ from fastai.callback.tracker import TrackerCallback
 from fastai.learner import AvgMetric, AvgSmoothLoss, Learner, Recorder, ValueMetric
 from fastai.optimizer import OptimWrapper
 from fastcore.foundation import L
-from torch import Tensor
 
 from ..parallel import average, same_noise
 
@@ -36,10 +35,15 @@ class Turns:
 
     def __iter__(self):
         "Yield the round's batch for each of its moves."
-        learn = self.learn
-        self.dl.position = learn.rounds
-        for batch in self.dl:
-            i, movers = learn.rounds, learn.schedule.moves(learn.rounds)
+        learn, batches = self.learn, iter(self.dl)
+        self.dl.position, first = learn.rounds, learn.rounds
+        while (left := self.batches - (learn.rounds - first)) > 0:
+            learn.cycle = learn.cycle_ahead(left)
+            if learn.cycle: # a whole cycle at once, its batches one after the other
+                yield tuple(t for _ in range(learn.cycle) for t in next(batches))
+                continue
+            batch, movers = next(batches, None), learn.schedule.moves(learn.rounds)
+            if batch is None: return # a loader of somebody's that has ended before its length
             for k in range(learn.moved, len(movers)):
                 learn.player = movers[k]
                 yield batch
@@ -100,7 +104,7 @@ class GameRecorder(Recorder):
 
     def after_cancel_batch(self):
         "A turn that a callback cancels has passed all the same."
-        if self.learn.training: self.learn.count_turn()
+        if self.learn.training: self.learn.count_turns()
 
     def after_batch(self):
         "Note the turn's terms; fetch them now and then."
@@ -111,14 +115,13 @@ class GameRecorder(Recorder):
             if learn.metrics: self.reals.append((*learn.xb, *learn.yb))
             return
         learn.seconds = time.perf_counter() - self.clock
-        i = learn.turn_round
-        self.lrs.append((self.groups or learn.opt.hypers)[-1]['lr'])
-        if learn.terms:
-            where = dict(round=i, player=learn.player, epoch=(i + 1) / self.batches, images=(i + 1) * self.bs,
+        self.lrs += [(self.groups or learn.opt.hypers)[-1]['lr']] * max(1, len(learn.played))
+        for i, player, terms, notes in learn.played:
+            where = dict(round=i, player=player, epoch=(i + 1) / self.batches, images=(i + 1) * self.bs,
                          seconds=learn.seconds)
-            self.pending.append((where, learn.terms, learn.game.notes))
-        else: self.losses.append(self._total()) # cancelled: nothing to record, and the loss is what it was
-        learn.terms = {}
+            self.pending.append((where, terms, notes))
+        if not learn.played: self.losses.append(self._total()) # cancelled: the loss is what it was
+        learn.played = []
         if len(self.pending) >= self.every: self.flush()
 
     def flush(self):

@@ -34,6 +34,10 @@ class Schedule:
         "Hear what came of a turn; by default nothing is remembered."
 
     @property
+    def period(self) -> int | None: # None: not known, or it never repeats
+        "After how many rounds `moves` begins again: what a whole cycle can be captured by."
+
+    @property
     def summary(self) -> str: # one line, such as "DG(d=5, g=1, first='d')"
         "The schedule for a reader who knows its players: their names are left out."
         return re.sub(r', players=\(.*?\)', '', str(self))
@@ -43,6 +47,7 @@ class Schedule:
 class EveryRound(Schedule):
     "Each player moves once a round, in the order given: the schedule of games with one player, and 1:1 for the others."
     players: tuple[str, ...] # who moves
+    period = 1
 
     def moves(self,
               i: int, # number of the round
@@ -58,6 +63,11 @@ class DG(Schedule):
     g: int = 1 # generator steps in a cycle
     first: str = 'd' # who opens the cycle: 'd' or 'g'
     players: tuple[str, str] = ('discriminator', 'generator') # the names of the two players
+
+    @property
+    def period(self) -> int: # rounds
+        "A cycle takes a batch for each of D's steps."
+        return max(1, self.d)
 
     def __post_init__(self):
         if self.d < 0 or self.g < 0 or self.d + self.g == 0:
@@ -112,6 +122,7 @@ class Adaptive(Schedule):
     patience: int = 4 # the longest wait, in rounds: D:G stays within [1 : patience+1, patience+1 : 1]
     memory: float = .9 # smoothing of the rank from turn to turn
     players: tuple[str, str] = ('discriminator', 'generator') # the names of the two players
+    period = 1
 
     def __post_init__(self):
         if not 0 <= self.low < self.high <= 1:

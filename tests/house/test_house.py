@@ -23,7 +23,7 @@ BELOW = {'library': set(), 'worlds': set(),
          'cli': {'library', 'worlds', 'models', 'studies', 'courses'}}
 # Files are written whole or not at all, three scales have one switch, a fork of the random state has one spelling: all
 # may know these three, they know none of ours.
-COMMON = {'files', 'rng', 'scale'}
+COMMON = {'files', 'parallel', 'rng', 'scale'}
 # What an assignment may know: the rules of a game, the losses, the networks its report prints, its catalogue entry.
 ASSIGNMENT = {'game.base', 'game.schedules', 'losses', 'nets', 'residual', 'systems'}
 # The arrows inside the rooms, each with the reason that pays for it.
@@ -34,7 +34,9 @@ INSIDE = {
     # readers list what is on a disk, pictures decode it, loaders deal it; a foreign loader is dealt like ours
     'data.pictures': {'data.readers'}, 'data.loaders': {'data.pictures'}, 'data.foreign': {'data.loaders'},
     # the learner is put together from the parts of the room
-    'game.learner': {f'game.{m}' for m in ('base', 'callbacks', 'checkpoint', 'graphs', 'recorder', 'schedules')},
+    'game.learner': {f'game.{m}' for m in ('base', 'callbacks', 'checkpoint', 'contract', 'graphs', 'precision',
+                                              'recorder', 'schedules')} | {'data.foreign'},
+    'game.callbacks': {'game.base'}, # an average is a game
     'systems': {'game.base', 'game.schedules', 'nets'}, # a printed system is a game, its schedule and its layers
     'residual': {'nets'}, # its discriminators have the same heads
     'check': {'losses', 'nets'}, # answers are held against the library's own losses, and tried on its critics

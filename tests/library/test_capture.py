@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from duel import Duel, play
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelBatchException
 from fastai.optimizer import Adam, OptimWrapper
 from graph_tape import emulated
 from small_games import GAMES, small_learner
 
+from dlcv_gan.game.callbacks import EMA
+from dlcv_gan.game.recorder import GameRecorder
 from dlcv_gan.game.schedules import DG, Adaptive, EveryRound, WarmUp
 from dlcv_gan.losses import dragan
 from dlcv_gan.models.acgan import ACGAN
@@ -82,6 +84,41 @@ def test_every_schedule_is_the_same_captured(schedule, rounds):
     if isinstance(schedule, Adaptive): assert min(eager.steps.values()) < rounds, 'somebody must have waited'
 
 
+# ---- a whole cycle at once
+
+@pytest.mark.parametrize('schedule, rounds', [
+    (DG(1, 1), 11), (DG(2, 1), 23), (DG(3, 2, first='g'), 34), (DG(1, 3), 7), (Adaptive(.55, .5, patience=2), 20)],
+    ids=lambda x: getattr(x, 'summary', ''))
+def test_a_captured_cycle_is_the_same_run(schedule, rounds):
+    "Also where a cycle does not fit into the rest of an epoch or of the fit: that rest is played turn by turn."
+    def run(graphs):
+        learn = small_learner('duel', schedule, n=100, bs=4, graphs=graphs, cbs=[EMA(.9)])
+        return play(play(learn, rounds), 1 + rounds // 2)
+    eager = run(False)
+    with emulated() as seen: captured = run('cycle')
+    assert_same(eager, captured)
+    assert_equal_weights(eager.sampler, captured.sampler)
+    assert round(float(captured.ema.count)) == eager.ema.count
+    assert [(r['round'], r['player'], r['images']) for r in captured.rows] == [
+        (r['round'], r['player'], r['images']) for r in eager.rows]
+    assert any(key[0] == ('cycle',) for key in captured.captured) and len(seen.replays) > 2
+    assert len(captured.recorder.lrs) == len(captured.recorder.losses)
+
+
+def test_a_schedule_that_never_repeats_is_captured_turn_by_turn():
+    with emulated(): learn = play(small_learner('duel', WarmUp(3, DG(1, 1)), graphs='cycle'), 9)
+    assert learn.captured and not any(key[0] == ('cycle',) for key in learn.captured)
+
+
+def test_a_cycle_that_is_cancelled_has_passed():
+    class Skip(Callback):
+        run_valid = False
+        def before_batch(self):
+            if self.learn.rounds == 4: raise CancelBatchException
+    with emulated(): learn = play(small_learner('duel', DG(2, 1), graphs='cycle', n=80, bs=4), 10, Skip())
+    assert learn.rounds == 10 and learn.steps == dict(discriminator=8, generator=4)
+
+
 def test_a_short_last_batch_has_a_graph_of_its_own():
     def run(graphs):
         learn = small_learner('duel', graphs=graphs, n=20, bs=8)
@@ -149,9 +186,18 @@ def test_streams_wait_for_each_other(seen):
     assert (side, main) in seen.waits and (main, side) in seen.waits
 
 
-def test_everything_happens_on_the_game_s_device(seen):
+def test_everything_happens_on_the_game_s_device(monkeypatch):
     "Otherwise a game on cuda:1 has an empty graph, and its training stops without a word."
-    for what in (*seen.captures, *seen.replays): assert what['device'] == torch.device('cpu')
+    class There(Duel): # it says so, and computes here
+        device = torch.device('cuda', 1)
+        def latent(self, n): return torch.randn(n, self.nz)
+    make = torch.tensor
+    learn = small_learner('duel', game=There(), graphs=True)
+    monkeypatch.setattr(torch, 'tensor', lambda *args, device=None, **kwargs: make(*args, **kwargs))
+    monkeypatch.setattr(GameRecorder, 'flush', lambda self: None) # it would fetch from there
+    with emulated() as seen: play(learn, ROUNDS)
+    assert seen.replays
+    for what in (*seen.captures, *seen.replays): assert what['device'] == There.device
 
 
 def test_no_node_of_a_gradient_outlives_its_turn():

@@ -33,7 +33,8 @@ def test_two_halves_in_two_processes_equal_the_whole_bit_for_bit(tmp_path, n):
     resumed, whole = run('half.pth', n, 'resumed.pth'), run(None, 2 * n, 'whole.pth')
     for s in (resumed, whole):
         s.pop('seconds')
-        s['rows'] = [{k: v for k, v in row.items() if k != 'seconds'} for part in s['rows'] for row in unpack_rows(part)]
+        rows = [row for part in s['rows'] for row in unpack_rows(part)]
+        s['rows'] = [{k: v for k, v in row.items() if k != 'seconds'} for row in rows]
     def compare(a, b, at):
         assert type(a) is type(b), at
         if isinstance(a, dict): assert list(a) == list(b), at; [compare(a[k], b[k], f'{at}.{k}') for k in a]

@@ -34,7 +34,6 @@ from dlcv_gan.game.contract import REFUSED, REFUSED_METHODS, WORKS
 from dlcv_gan.game.learner import GameLearner
 from dlcv_gan.game.recorder import GameProgress, GameRecorder
 from dlcv_gan.game.schedules import DG
-from dlcv_gan.losses import reconstruction
 
 
 class Line(Game):
@@ -305,7 +304,8 @@ def test_mixup_and_cutmix_mix_pictures_and_labels():
     for mix in (MixUp(), CutMix()):
         seen = Seen()
         items = torch.cat([torch.zeros(8, 1, 4, 4), torch.ones(8, 1, 4, 4)])
-        dls = DataLoaders(Batches(items, labels=torch.eye(2).repeat_interleave(8, 0), bs=16), device=torch.device('cpu'))
+        batches = Batches(items, labels=torch.eye(2).repeat_interleave(8, 0), bs=16)
+        dls = DataLoaders(batches, device=torch.device('cpu'))
         torch.manual_seed(0)
         quiet(learn := GameLearner(dls, Line(), precision='fp32', cbs=[mix, seen]), learn.fit, 3)
         x, y = (torch.cat(t) for t in zip(*seen.seen))

@@ -201,7 +201,8 @@ def test_other_labels(folder):
 
 
 @pytest.mark.parametrize('y,labels,says', [
-    (torch.arange(16) % 3, 3, r'F.one_hot\(y, classes\)'), (torch.rand(16, 5), 3, 'does not take batches'),
+    (torch.arange(16) % 3, 3, r'F.one_hot\(y, classes\)'),
+    (torch.rand(16, 5), 3, r'does not take batches \(n, 3, 32, 32\) and \(n, 5\)'),
     (None, 3, 'takes 2 tensors')])
 def test_labels_that_do_not_fit_are_refused(y, labels, says):
     with pytest.raises(ValueError, match=says): game_loaders(values(TARGET, y), acgan(labels))
@@ -229,6 +230,14 @@ def test_games_without_conditions():
     dls = game_loaders(values(TARGET, torch.arange(16)), Plain())
     assert len(dls.one_batch()) == 1 and len(game_loaders(values(TARGET), vae()).one_batch()) == 1
     train(dls, Plain())
+    Plain.loss = lambda self, *args: {'l': (self.net(args[1]) - args[1]).square().mean()}
+    assert len(game_loaders(values(TARGET, torch.arange(16)), Plain()).one_batch()) == 2
+
+
+def test_validation_s_labels_are_read_as_training_s():
+    y = torch.tensor([[1, -1], [-1, 1]]*8)
+    ours = game_loaders([values(TARGET, y), values(TARGET, y.flip(0).sort(0, descending=True).values, 1)], acgan(2))
+    assert {v for _, y in ours.valid for v in y.flatten().tolist()} == {0., 1.}
 
 
 def test_a_game_for_two_domains_says_so(folder):
@@ -263,6 +272,20 @@ def test_batches_of_another_kind_are_refused(loader, says):
     with pytest.raises(ValueError, match=says): game_loaders(loader, acgan(2))
 
 
+@pytest.mark.parametrize('given', ['hw4_data', TARGET, TensorDataset(TARGET), Pictures(PIXELS.numpy())], ids=type)
+def test_data_are_no_loader(given):
+    with pytest.raises(ValueError, match='is no loader'): game_loaders(given, vae())
+
+
+def test_a_loader_of_nobody():
+    class Own:
+        def __len__(self): return 4
+        def __iter__(self): yield from ((x,) for x in TARGET.split(4))
+    learn = train(game_loaders([Own(), Own()], vae()), vae())
+    assert learn.dls.bs == 4 and learn.dls.n == 4 and len(learn.dls.valid) == 4
+    with pytest.raises(ValueError, match='cannot be made anew'): learn.dls.train.new(shuffle=False)
+
+
 def test_no_length_no_epoch():
     class Endless(IterableDataset):
         def __iter__(self):
@@ -289,6 +312,8 @@ def test_ours_pass_through():
     assert mixed.train is dls.train and isinstance(mixed.valid, ForeignLoader)
     again = game_loaders(mixed, vae())
     assert again is mixed
+    plain = game_loaders(DataLoaders(dls.train, dls.valid, device='cpu'), vae()) # fastai's own cannot empty our loaders
+    assert plain.train is dls.train and plain.device == torch.device('cpu') and len(plain.new_empty().train) == 0
     given = game_loaders([dls.train], vae())
     assert isinstance(given, GameLoaders) and given.train is dls.train
 

@@ -1,5 +1,5 @@
 "Laws of several processes, with two real ranks over gloo: together they are one process with the doubled batch."
-import os, signal, socket, subprocess, sys, time
+import os, socket, subprocess, sys
 from pathlib import Path
 
 import pytest

@@ -73,7 +73,7 @@ def main(out):
     for name in GAMES: found[name] = result(play(learner(name, bs=4), 3))
     # a run that is stopped, and one that is not; the pool of a CycleGAN differs from rank to rank
     whole = play(learner('GAN with spectral norm', 4, cbs=EMA(.9)), 5)
-    half = play(learner('GAN with spectral norm', 4, cbs=EMA(.9)), 2, Checkpoint(out/'half.pth', every=1))
+    play(learner('GAN with spectral norm', 4, cbs=EMA(.9)), 2, Checkpoint(out/'half.pth', every=1))
     wait()
     resumed = learner('GAN with spectral norm', 4, cbs=EMA(.9)).load(out/'half.pth')
     play(resumed, 3)
