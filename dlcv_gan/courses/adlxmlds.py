@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fastai.torch_core import default_device
 from PIL import Image
 
-from .handin import HandIn, Source, save_curves, seconds_of
+from .handin import HandIn, Source, save_curves, seconds_of, share
 from .hw3 import find_tagged_run, hair_and_eyes, open_tagged, tag_part
 from ..data.readers import EYES, HAIR, read_tag_lines
-from ..game.base import Game
+from ..game.base import Game, draw
 from ..models.tags import write_samples
 from ..runs.folder import load_run
 from ..view import save_picture
@@ -28,8 +29,9 @@ figures = [('wishes.png', 'The first lines of the text, five faces each'),
 
 
 def _found(s):
-    return (f"{s['samples']:.1%} of the samples (a classifier that never saw one; it is right on {s['real']:.1%} of "
-            f"test faces, and always naming the commonest colour would be on {s['guessing']:.1%})")
+    samples, real, guessing = (share(s[k], digits=1) for k in ('samples', 'real', 'guessing'))
+    return (f"{samples} of the samples (a classifier that never saw one; it is right on {real} of test faces, and "
+            f"always naming the commonest colour would be on {guessing})")
 
 
 def answers(scores: dict, # what `anime` measured
@@ -51,7 +53,7 @@ def colour_sheet(game: Game, # takes 23 tags
     hair, eyes = torch.eye(len(HAIR)), torch.eye(len(EYES))
     every = torch.cat([hair.repeat_interleave(len(EYES), 0), eyes.repeat(len(HAIR), 1)], 1)
     z = torch.randn(1, game.nz, generator=torch.Generator().manual_seed(seed)).expand(len(every), -1)
-    with torch.no_grad(): save_picture(game.sample(len(every), every, z), file, nrow=len(EYES))
+    save_picture(draw(game, len(every), every, z, bs=len(every)), file, nrow=len(EYES))
 
 # %% ../../nbs/handins/adlxmlds.ipynb #771fccac
 command = dict(name='anime', # read as text by `dlcv_gan --help`, which must not wait for PyTorch
@@ -90,7 +92,8 @@ class Anime(HandIn):
                 runs: dict, # name -> folder of the finished run
                ) -> dict: # lines, samples, without_hair, without_eyes; tags where there are pictures to learn from
         "All samples, two sheets, the curves."
-        game, lines, pictures = load_run(runs['cgan']), self.lines, self.data['data'].pictures
+        game, lines = load_run(runs['cgan'], device=default_device()), self.lines
+        pictures = self.data['data'].pictures
         files = write_samples(game, lines, HAIR, EYES, self.out/'samples', seed=self.seed)
         save_picture(np.stack([np.asarray(Image.open(f)) for f in files[:40]]), self.out/'wishes.png', nrow=5)
         colour_sheet(game, self.out/'colours.png', self.seed)

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['STYLE', 'claim', 'Stopped', 'find_run', 'handed_in', 'train_part', 'train_parts', 'read_history', 'seconds_of',
-           'recipe', 'scale_name', 'plain', 'write_page', 'save_curves', 'sharp_and_diverse', 'score_samples',
-           'with_range', 'place', 'open_splits', 'enough', 'Source', 'HandIn']
+           'recipe', 'scale_name', 'write_page', 'save_curves', 'sharp_and_diverse', 'score_samples', 'measured',
+           'share', 'with_range', 'place', 'open_splits', 'enough', 'Source', 'HandIn']
 
 # %% ../../nbs/handins/handin.ipynb #907fc32c
 import html, json, math, multiprocessing, os, signal, sys, threading, time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,30 +22,45 @@ from fastai.torch_core import default_device
 from torch import Tensor
 
 from ..data.pictures import Pictures, open_pictures
-from ..files import write_atomic
+from ..files import check_output, is_litter, json_text, write_text
 from ..metrics import FeatureNet, diversity, kernel_distance, sharpness, with_interval
-from ..runs.settings import RunSettings
+from ..runs.folder import digest_of, hold_run
+from ..runs.settings import RunSettings, digest
 from ..runs.training import go_on, start, train_run
 from ..scale import at_scale
 from ..view import plot_curves, save_picture
 
 # %% ../../nbs/handins/handin.ipynb #29238071
+def _made(out): # what a hand-in has in its folder by now, beside its settings
+    if not out.is_dir(): return []
+    return [p for p in out.iterdir() if p.name != 'settings.json' and p.name[0] != '.' and not is_litter(p.name)]
+
+
 def claim(out: Path, # the folder, made if need be
           settings: dict, # of this hand-in, plain values
+          inputs: dict | None = None, # fingerprints of what the settings name by its place: pictures, texts, weights
          ):
     "Make the folder this hand-in's own; a folder with another one in it is refused, the same one goes on."
-    file, settings = out/'settings.json', json.loads(json.dumps(settings))
+    file, settings, inputs, made = out/'settings.json', json.loads(json_text(settings)), inputs or {}, _made(out)
     if file.exists():
+        mend = f'restore it, or give a new folder, and --weights {out} where all parts have been trained'
         try: there = json.loads(file.read_text(encoding='utf-8'))
         except ValueError as e:
-            raise ValueError(f'{file} is damaged ({e}); delete the file, or give a new folder') from None
-        other = [k for k in settings if there.get(k) != settings[k]]
-        if other and any(p.name != file.name for p in out.iterdir()):
+            raise ValueError(f'{file} is damaged ({e}); {mend}') from None
+        if not isinstance(there, dict): raise ValueError(f'{file} is damaged: it holds no settings; {mend}')
+        before = there.get('inputs') or {}
+        # what an input holds counts, not where it lies
+        same = [k for k, v in inputs.items() if before.get(k) == v]
+        other = [k for k in settings if there.get(k) != settings[k] and k not in same]
+        if other and made:
             raise FileExistsError(f'{out} holds a run with another {", ".join(other)}; give an empty folder, or the '
                                   'same settings to go on')
-    elif out.exists() and any(out.iterdir()):
-        raise FileExistsError(f'{out} is not empty and holds no run of this command; give a new folder')
-    write_atomic(file, lambda f: f.write(json.dumps(settings, indent=2).encode()))
+        if made and (other := [k for k, v in inputs.items() if before.get(k, v) != v]):
+            raise FileExistsError(f'{out} was begun when the content of {", ".join(other)} was another; put that back '
+                                  'to go on, or give an empty folder')
+        inputs = {**(before if made else {}), **inputs}
+    elif made: raise FileExistsError(f'{out} is not empty and holds no run of this command; give a new folder')
+    write_text(file, json_text({**settings, 'inputs': inputs}))
 
 # %% ../../nbs/handins/handin.ipynb #43d8107a
 class Stopped(Exception):
@@ -103,6 +119,13 @@ def _alone(parent):
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _in_a_process(came, run, flags, name):
+    "Train one part in a process of its own: whatever ends that process ends no other."
+    if came: return came[0]
+    with ProcessPoolExecutor(1, multiprocessing.get_context('spawn'), _alone, (os.getpid(),)) as pool:
+        return pool.submit(train_part, run, flags, name).result()
+
+
 @contextmanager
 def _handing_on_signals():
     "Ctrl-C and SIGTERM are handed on to the processes, which save and stop; yields a list of those that came."
@@ -117,15 +140,21 @@ def _handing_on_signals():
         for s, handler in old.items(): signal.signal(s, handler)
 
 
+def _why(error): # in words
+    if not isinstance(error, BrokenProcessPool): return error
+    return 'its process was ended from outside or crashed, perhaps because memory ran out'
+
+
 def train_parts(out: Path, # the hand-in's folder
                 parts: dict, # name -> flags of `dlcv_gan train`, as plain values
                 weights: str | Path | None = None, # finished runs to use instead
                 say=print, # where progress is told
                 workers: int = 1, # parts that are trained at a time, each by a process with one thread
                ) -> dict: # name -> folder of the finished run
-    "Train every part to its end, or find it; `Stopped` when a signal came."
+    "Train every part to its end, or find it; `Stopped` when a signal came, ChildProcessError where a process died."
     if weights: return {name: find_run(weights, name, len(parts) == 1) for name in parts}
     missing = {name: flags for name, flags in parts.items() if not (out/name/'weights.safetensors').is_file()}
+    failed = {}
     def announce(name):
         flags = parts[name]
         say(f"{name}: {flags['system']}, {flags['rounds']:,} rounds of {flags['bs']} pictures")
@@ -135,14 +164,19 @@ def train_parts(out: Path, # the hand-in's folder
             if stopped := train_part(out/name, flags): raise Stopped(stopped, name)
     else:
         for name in missing: announce(name)
-        with _handing_on_signals() as came, ProcessPoolExecutor(
-                workers, multiprocessing.get_context('spawn'), _alone, (os.getpid(),)) as pool:
-            running = {name: pool.submit(train_part, out/name, flags, name) for name, flags in missing.items()}
+        with _handing_on_signals() as came, ThreadPoolExecutor(workers) as pool:
+            running = {name: pool.submit(_in_a_process, came, out/name, flags, name) for name, flags in missing.items()}
             for name, result in running.items():
-                stopped = result.result()
-                if stopped or came:
-                    pool.shutdown(cancel_futures=True)
-                    raise Stopped((came or [stopped])[0], name)
+                try: stopped = result.result()
+                except Exception as e: failed[name], stopped = e, None # the others go on meanwhile
+                if stopped and not came: came.append(stopped)
+        if came:
+            raise Stopped(came[0], ', '.join(n for n in missing if not (out/n/'weights.safetensors').is_file()))
+        for name, error in failed.items(): say(f'{name}: {_why(error)}')
+        for name, error in failed.items():
+            if not isinstance(error, BrokenProcessPool): raise error
+            raise ChildProcessError(f'part {name}: {_why(error)}; the same command goes on from its last checkpoint. '
+                                    'With OMP_NUM_THREADS=1 in the environment one part is trained at a time')
     return {name: out/name for name in parts}
 
 # %% ../../nbs/handins/handin.ipynb #a802f6d3
@@ -190,14 +224,6 @@ dt{font-weight:600;margin-top:1rem}dd{margin:0}
 code,pre{background:#2a2d33}}'''
 
 
-def plain(value, # numbers, texts, lists and dicts
-         ): # the same, with None where a number is not one
-    "What JSON can hold: it knows no NaN."
-    if isinstance(value, dict): return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)): return [plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _figure(name, caption):
     words = html.escape(caption)
     return (f'<figure><img src="{name}" alt="{words}"><figcaption>{words} (<code>{name}</code>)</figcaption></figure>')
@@ -219,7 +245,7 @@ def write_page(out: Path, # the hand-in's folder
     "Write metrics.json, and index.html with every figure, answer and number."
     there = [f for f in figures if (out/f[0]).is_file()]
     first, rest = ([f for f in there if (f[0] in hero) == wanted] for wanted in (True, False))
-    numbers = json.dumps(plain(scores), indent=2, allow_nan=False)
+    numbers = json_text(scores)
     page = ('<!doctype html><html lang="en"><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width,initial-scale=1">'
             f'<title>{html.escape(title)}</title><style>{STYLE}</style>'
@@ -229,8 +255,8 @@ def write_page(out: Path, # the hand-in's folder
             f'<h2>What was trained</h2>{_list((name, recipe(run)) for name, run in runs.items())}'
             f'<h2>Figures</h2>{"".join(_figure(*f) for f in rest)}'
             f'<h2>All numbers</h2><pre>{html.escape(numbers)}</pre></html>')
-    write_atomic(out/'metrics.json', lambda f: f.write(numbers.encode()))
-    write_atomic(out/'index.html', lambda f: f.write(page.encode()))
+    write_text(out/'metrics.json', numbers)
+    write_text(out/'index.html', page)
     return out/'index.html'
 
 # %% ../../nbs/handins/handin.ipynb #ca24b8f5
@@ -260,9 +286,26 @@ def score_samples(samples: Tensor, # pictures (n, c, h, w) in [-1,1]
     return dict(**sharp_and_diverse(samples), kernel_distance=distance._asdict())
 
 
+def measured(value, # a number; None or NaN where nothing could be measured, as metrics.json says it
+            ) -> bool: # is it one?
+    "Whether a score is a number."
+    return value is not None and math.isfinite(value)
+
+
+def share(a, # a number, or None
+          b=1., # what it is a share of
+          digits: int = 0, # after the point
+         ) -> str: # such as 83%
+    "a in shares of b, for reading; in words where that says nothing."
+    if not (measured(a) and measured(b)): return 'an unknown share (not measured)'
+    if b: return f'{a / b:.{digits}%}'
+    return 'an undefined share (both are 0)' if a == 0 else f'an undefined share ({a:.3g} of 0)'
+
+
 def with_range(score: dict, # value, low, high
               ) -> str: # such as 0.0872 (0.0814 to 0.0936)
     "A score and its interval, in three digits."
+    if not measured(score['value']): return 'not measured'
     return '{value:.3g} ({low:.3g} to {high:.3g})'.format(**score)
 
 # %% ../../nbs/handins/handin.ipynb #ec46da17
@@ -278,7 +321,13 @@ def open_splits(root: str | Path, # a folder of pictures
                 attributes: list | None = None, # label columns that are needed; None: as they come
                ) -> tuple[Pictures, Pictures]: # training and test pictures
     "Both parts of a folder of pictures."
-    splits = [open_pictures(root, split, size, on_bad, progress=sys.stderr.isatty()) for split in ('train', 'test')]
+    splits = []
+    for split in ('train', 'test'):
+        try: splits.append(open_pictures(root, split, size, on_bad, progress=sys.stderr.isatty()))
+        except FileNotFoundError as e:
+            if split == 'train': raise
+            raise FileNotFoundError(f'{root} has training pictures but no test pictures, which the scores need: put '
+                                    f'some beside them, as the layout says ({e})') from None
     return tuple(p.with_attributes(attributes) for p in splits) if attributes else tuple(splits)
 
 
@@ -291,6 +340,9 @@ def enough(train: Pictures, # to learn from
     if len(train) < least[0] or len(test) < least[1]:
         raise ValueError(f'{where} has {len(train)} training and {len(test)} test pictures; at least {least[0]} and '
                          f'{least[1]} are needed: add pictures')
+
+
+def _is_place(value): return isinstance(value, (str, Path)) and bool(value)
 
 
 @dataclass
@@ -326,6 +378,8 @@ class HandIn:
                  say: Callable, # where progress is told
                  **given, # what else the course's command takes, by name; folders of pictures by the names of `sources`
                 ):
+        if not 0 <= seed < 2 ** 32: # all that draws takes these; scikit-learn no others
+            raise ValueError(f'--seed {seed}: give a whole number from 0 to {2 ** 32 - 1}')
         self.out, self.scale, self.seed, self.on_bad = Path(out), scale_name(scale), seed, on_bad
         self.weights, self.say, self.given, self.progress = weights, say, given, sys.stderr.isatty()
 
@@ -337,7 +391,7 @@ class HandIn:
 
     def workers(self) -> int: # 1 or more
         "How many parts are trained at a time: on a CPU two processes of one thread do more than one of two."
-        return self.at(1, 1 if default_device().type == 'cuda' else torch.get_num_threads(), 1)
+        return self.at(1, torch.get_num_threads() if default_device().type == 'cpu' else 1, 1)
 
     def check(self):
         "Tell what is wrong with all that was given besides pictures; by default there is nothing else."
@@ -374,11 +428,31 @@ class HandIn:
         "Where everything is."
         return f'done: {page}'
 
+    def refuse_out(self):
+        "ValueError or OSError where OUT cannot be written, or lies in what is read; nothing is left behind."
+        check_output(self.out, folder=True, reads=[v for v in (*self.given.values(), self.weights) if _is_place(v)])
+        for name in self.data:
+            if not (folder := self.given[name]): continue
+            if Path(folder).resolve() in self.out.resolve().parents:
+                raise ValueError(f'{self.out} lies in --{name} {folder}, whose pictures are read, and what is written '
+                                 'would be read as well; give a folder outside of it')
+
+    def inputs(self) -> dict: # name -> fingerprint
+        "What the given things hold: with other content it is another hand-in."
+        found = {}
+        for name in self.claims:
+            pictures, value = getattr(self.data.get(name), 'pictures', None), self.given[name]
+            several = pictures if isinstance(pictures, tuple) else (pictures,)
+            if value and all(isinstance(p, Pictures) for p in several): found[name] = digest_of(pictures)
+            elif _is_place(value) and Path(value).is_file(): found[name] = digest(value)
+        return found
+
     def take_over(self):
         "Settle where pictures come from, and read those that exist."
         self.data = self.sources()
         for name, s in self.data.items():
             s.size, self.given[name] = handed_in(self.weights, s.part, s.size, self.given[name], self.alone)
+        self.refuse_out()
         for name, s in self.data.items():
             if not self.given[name]: continue
             s.folder = Path(self.given[name])
@@ -408,11 +482,27 @@ class HandIn:
         "From data to page; goes on where a stopped one was."
         self.check()
         self.take_over()
-        claimed = {name: place(self.given[name]) for name in self.claims}
-        claim(self.out, dict(course=self.course, **claimed, scale=self.scale, seed=self.seed, on_bad=self.on_bad,
-                             weights=place(self.weights)))
+        self.out.mkdir(parents=True, exist_ok=True)
+        with hold_run(self.out):
+            new = not (self.out/'settings.json').exists()
+            try: return self.fill()
+            except Exception:
+                # what was refused before anything came to be leaves no folder
+                if new and not _made(self.out): (self.out/'settings.json').unlink(missing_ok=True)
+                raise
+
+    def fill(self) -> dict: # the scores
+        "As `hand_in`, in a folder that this process holds, when all that was given has been read."
+        claimed, inputs = {name: place(self.given[name]) for name in self.claims}, self.inputs()
+        settings = dict(course=self.course, **claimed, scale=self.scale, seed=self.seed, on_bad=self.on_bad,
+                        weights=place(self.weights))
+        claim(self.out, settings, inputs)
         self.draw()
         self.runs = train_parts(self.out, self.parts(), self.weights, self.say, self.workers())
+        if self.weights:
+            used = {f'weights/{name}/{f.name}': digest(f) for name, run in self.runs.items()
+                    for f in map(run.joinpath, ('best.safetensors', 'weights.safetensors')) if f.is_file()}
+            claim(self.out, settings, {**inputs, **used})
         if self.doing: self.say(self.doing)
         name, first = next(iter(self.data.items()))
         scores = dict(source=str(self.given[name] or f'drawn {first.what}'), scale=self.scale, seed=self.seed,

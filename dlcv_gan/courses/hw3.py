@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fastai.torch_core import default_device
 from PIL import Image
 
 from .handin import (HandIn, Source, enough, find_run, handed_in, open_splits, save_curves,
-                                     score_samples, sharp_and_diverse, with_range)
+                                     score_samples, share, sharp_and_diverse, with_range)
 from ..data.pictures import Pictures, open_pictures, to_float
 from ..data.readers import ANIME_TAGS, EYES, HAIR, read_tag_lines
 from ..files import write_atomic
@@ -95,11 +96,13 @@ def find_tagged_run(weights: str | Path, # a run, or a folder with a run `cgan`
 def read_domains(root: str | Path, # a folder with trainA, trainB, testA, testB
                  size: int, # pixels a side
                  on_bad: str, # 'raise' or 'skip'
-                ):
+                ) -> tuple: # four sets of pictures
     "Decode all four parts once; FileNotFoundError names the one that is missing."
+    parts = []
     for part in ('trainA', 'trainB', 'testA', 'testB'):
-        try: open_pictures(root, part, size, on_bad, progress=sys.stderr.isatty())
+        try: parts.append(open_pictures(root, part, size, on_bad, progress=sys.stderr.isatty()))
         except FileNotFoundError as e: raise FileNotFoundError(f'--horses: {e}') from None
+    return tuple(parts)
 
 # %% ../../nbs/handins/hw3.ipynb #be8032b6
 def hair_and_eyes(game: Game, # takes 23 tags
@@ -189,8 +192,9 @@ def translations(game: Game, # a CycleGAN
 
 # %% ../../nbs/handins/hw3.ipynb #b6a98df6
 def _colours(s):
-    return (f"{s['samples']:.1%} of the samples have the colour that was asked for (the judge is right on "
-            f"{s['real']:.1%} of test faces; always naming the commonest colour would be on {s['guessing']:.1%})")
+    samples, real, guessing = (share(s[k], digits=1) for k in ('samples', 'real', 'guessing'))
+    return (f"{samples} of the samples have the colour that was asked for (the judge is right on {real} of test faces; "
+            f"always naming the commonest colour would be on {guessing})")
 
 
 def answers(scores: dict, # what `hw3` measured
@@ -205,7 +209,7 @@ def answers(scores: dict, # what `hw3` measured
     found.append(('Are the tags obeyed?', f"Asked {tags['n']} times. Hair: {_colours(tags['hair'])}. "
                                           f"Eyes: {_colours(tags['eyes'])}."))
     for name, s in (('Random faces', scores['gan']), ('Faces from tags', scores['cgan'])):
-        sharp, diverse = (f'{s[what] / real[what]:.0%}' for what in ('sharpness', 'diversity'))
+        sharp, diverse = (share(s[what], real[what]) for what in ('sharpness', 'diversity'))
         quality.append(f"{name}: {sharp} of the real faces' sharpness, {diverse} of their diversity, kernel distance "
                        f"{with_range(s['kernel_distance'])}.")
     found.append(('How good are the faces?', ' '.join(quality)))
@@ -292,7 +296,8 @@ class HW3(HandIn):
                ) -> dict: # size, train_pictures, real, gan, cgan, tags, cyclegan
         "Two sheets, the translations, and all curves."
         (train, test), cascade, seed = self.data['data'].pictures, self.given['cascade'], self.seed
-        games, real = {name: load_run(run) for name, run in runs.items()}, to_float(test.images[:256])
+        games = {name: load_run(run, device=default_device()) for name, run in runs.items()}
+        real = to_float(test.images[:256])
         y = torch.from_numpy(np.asarray(test.labels[:256])).float()
         samples = dict(gan=draw(games['gan'], 256, seed=seed), cgan=draw(games['cgan'], len(y), y, seed=seed))
         asked = tag_conditions(self.lines[:25], HAIR, EYES, per_line=1, seed=seed)

@@ -18,6 +18,7 @@ from ..game.base import draw
 from ..metrics import kernel_distance
 from ..models.gan import GAN
 from ..nets import DCGANDiscriminator, DCGANGenerator, dcgan_init, glorot_init
+from ..rng import random_fork
 from ..scale import at_scale
 from .short_runs import grades, play_short_run, small_world, series
 from .study import Study
@@ -106,8 +107,7 @@ def gradient_lengths(game: GAN, # stays as it is, its statistics too
                     ) -> dict: # player -> (layers,) length of its loss's gradient by each layer's weights
     "How much of a player's loss reaches each of its layers."
     found = {}
-    with torch.random.fork_rng(devices=[game.device] if game.device.type == 'cuda' else []):
-        torch.manual_seed(0)
+    with random_fork(0, game.device):
         game = deepcopy(game)
         for player, (net,) in game.players().items():
             layers = [list(m.parameters()) for m in net.modules()

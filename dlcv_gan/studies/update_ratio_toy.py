@@ -14,6 +14,7 @@ from ..game.schedules import DG
 from ..losses import gradient_penalty, minimax, non_saturating, wasserstein
 from ..models.gan import GAN
 from ..nets import ToyDiscriminator, ToyGenerator
+from ..rng import random_fork
 from ..scale import at_scale
 from .short_runs import play_short_run, series
 from .study import Study
@@ -69,8 +70,7 @@ def look(game: GAN, # to be looked at, not disturbed
         ) -> dict: # covered: modes of 8; on: share of samples on a mode; rank, d_loss, g_loss: of the last 30 turns
     "How far a game has come."
     last = lambda player, term: torch.stack([turn[term] for turn in log[player][-30:]]).mean()
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(0)
+    with random_fork(0, game.device), torch.no_grad():
         covered, on = modes_covered(game.sample(1000), mode_centres(ring), STD, within=3)
     return dict(covered=covered, on=on, rank=last('discriminator', 'rank'), d_loss=last('discriminator', 'adversarial'),
                 g_loss=last('generator', 'adversarial'))

@@ -79,7 +79,8 @@ def look_back(vae: VAE, # trained; its statistics stay as they are
     "How well a VAE gives unseen pictures back."
     training = vae.training
     vae.eval()
-    with torch.no_grad(): (mean, logvar), back = vae.encode(x), vae.reconstruct(x)
+    # a game takes pictures from anywhere and answers where it lives; they are compared where they came from
+    with torch.no_grad(): mean, logvar, back = (t.to(x.device) for t in (*vae.encode(x), vae.reconstruct(x)))
     vae.train(training)
     return dict(error=(back - x).square().mean(), back_sharp=(sharpness(back).median() / sharpness(x).median()).item(),
                 nats=kl(mean, logvar))

@@ -150,3 +150,155 @@ def test_what_goes_wrong_is_named_and_nothing_is_overwritten(tmp_path, capsys):
     broken = notebook(tmp_path, ('#| export\n%magic\ndef f(): return 1', None))
     assert main(['release-assignment', str(broken), str(tmp_path/'y')]) == 2
     assert 'not plain Python' in capsys.readouterr().err
+
+
+# ---- answers, however they are written
+
+def lesson(tmp_path, *cells, name='lesson', **nb):
+    "A notebook of cells as they are given; a text stands for a markdown cell."
+    cells = [dict(cell_type='markdown', source=c) if isinstance(c, str) else c for c in cells]
+    (tmp_path/f'{name}.ipynb').write_text(json.dumps(dict(dict(nbformat=4, nbformat_minor=4, metadata={}), cells=cells,
+                                                          **nb)), encoding='utf-8')
+    return tmp_path/f'{name}.ipynb'
+
+def released(file, out): return read(release_assignment(file, out, say=quiet))
+
+FOLDS = {'open': '<details open>{}</details>', 'capitals': '<DETAILS>{}</Details>',
+         'attributes': '<details class="a > b" id=\'</details>\'\n  open>{}</details >',
+         'nested': '<details>{} <details>{}</details> {}</details>', 'unclosed': '<details>\n\n{}',
+         'no end': '<details open\n{}',
+         'self-closed': '<details/>{}', 'comment inside': '<details><!-- </details> -->{}</details>',
+         'code inside': '<details>\n\n```html\n</details>\n```\n{}\n</details>',
+         'commented out': '<!-- <details>{}</details> -->',
+         'a note': '<!-- {} -->', 'an open note': '<!-- {}', 'in a list': '1. Why?\n   <details>{}</details>',
+         'quoted': '> <details>\n> {}\n> </details>',
+         'in a table': '<table><tr><td><details>{}</details></td></tr></table>',
+         'a script': '<script>1<2</script><details>{}</details>', 'stray end': '</details><details>{}</details>',
+         'stray tick': 'a ` b\n<details>{} ` </details>', 'open fence': '```\n<details>{}</details>',
+         'windows': '<details>\r\n{}\r\n</details>\r\n'}
+
+@pytest.mark.parametrize('form', FOLDS)
+def test_an_answer_goes_in_every_spelling_and_its_question_stays(form, tmp_path):
+    text = 'Question one?\n\n' + FOLDS[form].replace('{}', 'ZEBRA is why')
+    copy = released(lesson(tmp_path, text, 'Before <details>x</details>', '## Next question'), tmp_path/'out')
+    assert 'ZEBRA' not in json.dumps(copy)
+    assert copy['cells'][0]['source'].startswith('Question one?') and copy['cells'][2]['source'] == '## Next question'
+
+def test_what_is_no_answer_stays_as_it_is(tmp_path):
+    shown = ('Fold with `<details>` and ``</details>``:\n\n'
+             '```html\n<details>a sample</details>\n```\n\n~~~\n<!-- b -->\n~~~')
+    kept = 'A <b>bold</b> &lt;details&gt; 1 < 2 <detailsx>'
+    copy = released(lesson(tmp_path, shown, kept, 'Q\n\n<details>A1 is so</details>\n\nmore\n'
+                           '<details>A2 is so</details> and <!-- no -->on'), tmp_path/'out')
+    assert [source(c) for c in copy['cells'][:3]] == [
+        shown, kept, 'Q\n\n*Your answer:*\n\nmore\n\n*Your answer:*\n\n and on']
+
+def test_cells_of_text_are_solutions_when_they_are_tagged(tmp_path):
+    tagged = lambda kind: dict(cell_type=kind, source='It is the ZEBRA.', metadata=dict(tags=['solution']))
+    copy = released(lesson(tmp_path, 'Why?', tagged('markdown'), tagged('raw')), tmp_path/'out')
+    assert [source(c) for c in copy['cells'][:3]] == ['Why?', '*Your answer:*', '*Your answer:*']
+    assert [c['cell_type'] for c in copy['cells'][:3]] == ['markdown', 'markdown', 'raw']
+
+def test_pictures_of_the_question_stay_and_those_of_the_answer_go(tmp_path):
+    picture = {'image/png': 'iVBORw0KGgo='}
+    cell = dict(cell_type='markdown', attachments={'a b.png': picture, 'plan.png': dict(picture), 'old.png': picture},
+                source='![](attachment:a%20b.png)\n\n<details>![](attachment:plan.png)</details>')
+    copy = released(lesson(tmp_path, cell), tmp_path/'out')
+    assert set(copy['cells'][0]['attachments']) == {'a b.png'}
+
+
+# ---- notebooks as other programs write them
+
+@pytest.mark.parametrize('minor', [0, 2, 4, 5])
+def test_notebooks_without_ids_and_metadata_are_released_and_valid(minor, tmp_path):
+    nbformat = pytest.importorskip('nbformat')
+    cells = [dict(cell_type='markdown', source=['# One\n', 'two']),
+             dict(cell_type='code', source='#| export\r\ndef f():\r\n  return 7'),
+             dict(cell_type='code', source=None), dict(cell_type='code', source='x = 1', metadata=None, id='a.b c'),
+             dict(cell_type='code', source='x = 2', id='same'), dict(cell_type='code', source='x = 3', id='same'),
+             dict(cell_type='code', source='x = 4', id='check')]
+    file = lesson(tmp_path, *cells, nbformat_minor=minor)
+    nb = json.loads(file.read_text()); del nb['metadata']; file.write_text('\ufeff' + json.dumps(nb), encoding='utf-8')
+    copy = released(file, tmp_path/'out')
+    nbformat.validate(nbformat.from_dict(copy), version=4)
+    assert len({c['id'] for c in copy['cells']}) == len(copy['cells'])
+    assert (copy['nbformat'], copy['nbformat_minor']) == (4, 5)
+    assert source(copy['cells'][0]) == '# One\ntwo' and "    raise" not in source(copy['cells'][1])
+    put_back = solutions(file)
+    assert put_back == {copy['cells'][1]['id']: 'def f():\n  return 7'}
+
+
+# ---- every stub is Python
+
+@pytest.mark.parametrize('text, after', [
+    ('def f(x):\n  "Two."\n  return x', 'def f(x):\n  "Two."\n  raise {f}'),
+    ('class A:\n\tdef f(self):\n\t\t"Tabs."\n\t\treturn 1', 'class A:\n\tdef f(self):\n\t\t"Tabs."\n\t\traise {A.f}'),
+    ('class A:\n\tdef f(self): return 1', 'class A:\n\tdef f(self):\n\t\traise {A.f}'),
+    ('def f(): "Doc."; return 1', 'def f(): "Doc."; raise {f}'),
+    ('class A:\n    # the trick\n    def _one(self): return 1\n\n    def _two(self):\n        return 2\nx = A()',
+     'class A:\n    pass\nx = A()'),
+    ('class A(B):\n    class C:\n        def f(self): return 1\n    def g(self): return 2',
+     'class A(B):\n    class C:\n        def f(self):\n            raise {A.C.f}\n    def g(self):\n'
+     '        raise {A.g}'),
+    ('if fast:\n    def f(): return 1\nelse:\n    def f():\n        return 2',
+     'if fast:\n    def f():\n        raise {f}\nelse:\n    def f():\n        raise {f}'),
+    ('class A:\n    try: import b\n    except ImportError:\n        def _h(self): return 1\n    def f(self): return 2',
+     'class A:\n    try: import b\n    except ImportError:\n        pass\n    def f(self):\n        raise {A.f}'),
+    ('def f(a,\n      # how many\n      b):\n    # log, then sum\n\n    @cached\n    def g(): return a\n'
+     '    return g\n    # the trick was g\n# next',
+     'def f(a,\n      # how many\n      b):\n    raise {f}\n# next'),
+    ('class A:\n    def _(self): return 1\n    def f(self): return 2',
+     'class A:\n    def f(self):\n        raise {A.f}'),
+    ('async def f(x):\n    async with x: return 1', 'async def f(x):\n    raise {f}'),
+    ], ids=['two blanks', 'tabs', 'tabs, one line', 'docstring on the line', 'only helpers', 'class in a class',
+            'in branches', 'emptied branch', 'decorated first', 'underscore', 'async'])
+def test_a_stub_is_python_and_says_nothing_of_the_body(text, after):
+    assert stub(text) == re.sub(r'\{([\w.]+)\}', r"NotImplementedError('your turn: \1')", after)
+    ast.parse(stub(text))
+
+def test_every_released_cell_of_code_compiles_but_for_ipythons_own_lines(tmp_path, capsys):
+    cell = lambda text, *tags: dict(cell_type='code', source=text, metadata=dict(tags=list(tags)))
+    fine = ['%matplotlib inline\n!ls\nx = !ls\ny = %pwd\nlen?', '%%bash\nfor x in *; do echo $x; done', 'await f()']
+    copy = released(lesson(tmp_path, *map(cell, fine), 'Q <details>so it is</details>'), tmp_path/'out')
+    assert [source(c) for c in copy['cells'][:3]] == fine
+    broken = lesson(tmp_path, cell('x = '), 'Q <details>so it is</details>', name='broken')
+    assert main(['release-assignment', str(broken), str(tmp_path/'out')]) == 2
+    err = capsys.readouterr().err
+    assert 'cell 1' in err and 'hidden' in err and len(err.splitlines()) == 1
+    assert not (tmp_path/'out'/'broken.ipynb').exists()
+    hidden = lesson(tmp_path, cell('x = ', 'hidden'), 'Q <details>so it is</details>', name='hidden')
+    assert released(hidden, tmp_path/'out')
+
+
+# ---- nothing is released that still holds an answer
+
+SECRET = 'because the Jacobian is triangular'
+@pytest.mark.parametrize('place', ['text', 'code', 'comment', 'metadata', 'twice', 'short'])
+def test_a_copy_that_still_holds_an_answer_is_not_written(place, tmp_path, capsys):
+    answer, nb = f'Why?\n<details><summary>Answer</summary>\n\n- *{SECRET}*.\n</details>', {}
+    body = 'total = sum(x)\n    scale = total / len(x)\n    return x - scale'
+    code = lambda text: dict(cell_type='code', source=text)
+    cells = dict(text=[answer, f'As said, {SECRET}.'], code=[answer, code(f'print("{SECRET}")')],
+                 comment=[answer, code(f'# {SECRET.replace(" ", "  ")}\nx = 1')],
+                 metadata=[answer], short=['Which? <details>RMSProp</details>', 'Here is RMSProp again.'],
+                 twice=[code(f'#| export\ndef f(x):\n    {body}'),
+                        code(f'def g(x): # the same\n    {body.replace("(x)", "( x )")}')])[place]
+    if place == 'metadata': nb['metadata'] = dict(kernelspec=dict(name='python3', display_name=SECRET))
+    assert main(['release-assignment', str(lesson(tmp_path, *cells, **nb)), str(tmp_path/'out'),
+                 '--solutions', str(tmp_path/'teacher')]) == 2
+    err = capsys.readouterr().err
+    assert 'cell 1' in err and 'still stands in' in err and len(err.splitlines()) == 1
+    assert not (tmp_path/'out').exists() and not (tmp_path/'teacher').exists()
+
+def test_outputs_and_metadata_with_answers_are_left_out(tmp_path):
+    cell = dict(cell_type='code', source='x = 1', execution_count=1, metadata=dict(answer=SECRET), outputs=[
+        dict(output_type='stream', name='stdout', text=[SECRET])])
+    copy = released(lesson(tmp_path, f'<details>{SECRET}</details>', cell, metadata=dict(answer=SECRET)),
+                    tmp_path/'out')
+    assert SECRET not in json.dumps(copy)
+
+def test_a_folder_by_another_name_is_the_same_folder(tmp_path, capsys):
+    file = lesson(tmp_path, 'Q <details>so it is</details>')
+    (tmp_path/'a').mkdir()
+    assert main(['release-assignment', str(file), str(tmp_path/'x'), '--solutions', str(tmp_path/'a'/'..'/'x')]) == 2
+    assert 'folder for the students' in capsys.readouterr().err and not (tmp_path/'x').exists()

@@ -1,5 +1,5 @@
 "What every hand-in shares, and HW3 of MLDS, HW4 of ADLxMLDS, Lab 7 of DLP: formats, order, and what users get wrong."
-import json, shutil, signal, subprocess, sys, time
+import json, multiprocessing, os, shutil, signal, subprocess, sys, threading, time
 
 import numpy as np
 import pytest
@@ -8,7 +8,8 @@ from PIL import Image
 
 from dlcv_gan.courses import adlxmlds, handin, hw3, lab7
 from dlcv_gan.cli.report import report
-from dlcv_gan.courses.handin import Stopped, claim, find_run, train_parts, write_page
+from dlcv_gan.courses.handin import (HandIn, Source, Stopped, claim, find_run, open_splits, share, train_parts,
+                                     write_page)
 from dlcv_gan.data.readers import read_conditions
 from dlcv_gan.game.checkpoint import read_checkpoint
 from dlcv_gan.runs.scoring import fit_evaluator
@@ -29,6 +30,83 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
     claim(tmp_path/'new', dict(seed=1, size=(32, 32))) # nothing has been made yet, so it may still be anything
     (tmp_path/'new'/'gan').mkdir()
     with pytest.raises(FileExistsError, match='another seed'): claim(tmp_path/'new', dict(seed=2, size=(32, 32)))
+
+def test_what_systems_leave_about_is_no_content(tmp_path):
+    for name in ('.DS_Store', 'Thumbs.db', 'desktop.ini'): (tmp_path/name).write_bytes(b'x')
+    claim(tmp_path, dict(seed=0))
+    claim(tmp_path, dict(seed=1))
+
+def test_inputs_are_claimed_by_what_they_hold_and_not_by_where_they_lie(tmp_path):
+    out, told = tmp_path/'out', dict(course='anime', text='/here/t.txt')
+    claim(out, told, dict(text='one'))
+    (out/'samples').mkdir()
+    claim(out, told, dict(text='one'))
+    claim(out, dict(told, text='/there/t.txt'), dict(text='one')) # moved
+    claim(out, told, {'text': 'one', 'weights/gan': 'two'}) # known a step later
+    claim(out, told, dict(text='one'))
+    with pytest.raises(FileExistsError, match='content of text was another; put that back'):
+        claim(out, told, dict(text='other'))
+    with pytest.raises(FileExistsError, match='content of weights/gan'): claim(out, told, {'weights/gan': 'other'})
+    with pytest.raises(FileExistsError, match='another text'): claim(out, dict(told, text=None), {})
+    (out/'settings.json').write_text('[1]')
+    with pytest.raises(ValueError, match='damaged.*restore it'): claim(out, told)
+
+class Nothing(HandIn):
+    "A hand-in that trains nothing: what is refused, and what is left."
+    course = title = 'nothing'
+    doing, always_draws = '', False
+    def sources(self):
+        return dict(data=Source('gan', 32, 'faces', 4, lambda root, size: open_splits(root, size, 'raise'), None))
+    def parts(self): raise ValueError('too few')
+
+def nothing(out, data=None, seed=0): return Nothing(out, 'smoke', seed, 'raise', None, quiet, data=data)
+
+@pytest.fixture(scope='module')
+def faces(tmp_path_factory): return write_hw4(tmp_path_factory.mktemp('faces')/'faces', 32, 8, 32, progress=False)
+
+def test_a_place_that_cannot_be_written_or_is_read_is_refused_first_and_nothing_is_left(faces, tmp_path):
+    data = shutil.copytree(faces, tmp_path/'data')
+    (tmp_path/'file').write_text('mine')
+    for out, said in ((data, 'read'), (data/'out', 'lies in --data'), (data/'train'/'deep'/'out', 'lies in --data'),
+                      (tmp_path/'x'/'..'/'data'/'out', 'lies in --data'), (tmp_path/'file', 'cannot be written'),
+                      (tmp_path/'file'/'out', 'cannot be written'), (tmp_path/('x' * 300), 'be written|too long')):
+        with pytest.raises((ValueError, OSError), match=said): nothing(out, data).hand_in()
+    with pytest.raises(ValueError, match='too few'): nothing(tmp_path/'new', data).hand_in()
+    assert {p.name for p in tmp_path.iterdir()} == {'data', 'file'} and (tmp_path/'file').read_text() == 'mine'
+    assert {p.name for p in data.iterdir() if p.name[0] != '.'} == {p.name for p in faces.iterdir() if p.name[0] != '.'}
+
+@pytest.mark.parametrize('seed', [-1, 2 ** 32, 10 ** 20])
+def test_a_seed_that_something_cannot_take_is_refused_first(seed, tmp_path):
+    with pytest.raises(ValueError, match=f'--seed {seed}: give a whole number from 0 to 4294967295'):
+        nothing(tmp_path/'out', seed=seed)
+    assert not (tmp_path/'out').exists()
+
+def test_training_pictures_without_test_pictures_are_told_by_name(faces, tmp_path):
+    data = shutil.copytree(faces, tmp_path/'data')
+    shutil.rmtree(data/'test'); (data/'test.csv').unlink()
+    with pytest.raises(FileNotFoundError, match='no test pictures'): nothing(tmp_path/'out', data).hand_in()
+    assert not (tmp_path/'out').exists()
+
+def test_a_second_process_in_a_folder_is_told_who_is_there(faces, tmp_path):
+    holding = threading.Event(), threading.Event()
+    class Slow(Nothing):
+        def parts(self):
+            holding[0].set(); holding[1].wait(60)
+            raise ValueError('done')
+    def first():
+        with pytest.raises(ValueError, match='done'):
+            Slow(tmp_path/'out', 'smoke', 0, 'raise', None, quiet, data=faces).hand_in()
+    thread = threading.Thread(target=first); thread.start(); holding[0].wait(60)
+    try:
+        with pytest.raises(BlockingIOError, match=str(os.getpid())): nothing(tmp_path/'out', faces).hand_in()
+    finally: holding[1].set(); thread.join()
+    with pytest.raises(ValueError, match='too few'): nothing(tmp_path/'out', faces).hand_in()
+
+def test_a_ratio_of_two_zeros_says_so():
+    assert share(.5) == '50%' and share(1, 3, 1) == '33.3%'
+    assert share(0., 0.) == 'an undefined share (both are 0)' and '0.25 of 0' in share(.25, 0.)
+    for unknown in (None, float('nan')):
+        assert share(unknown) == share(1., unknown) == 'an unknown share (not measured)'
 
 def test_a_page_escapes_what_it_is_told_and_leaves_out_what_is_not_there(tmp_path):
     Image.new('RGB', (4, 4)).save(tmp_path/'a.png')
@@ -60,6 +138,32 @@ def test_parts_side_by_side_are_the_parts_one_after_another(tmp_path):
     for part in parts:
         beside, after = ((tmp_path/out/part/'weights.safetensors').read_bytes() for out in ('beside', 'after'))
         assert beside == after
+
+def test_a_process_that_dies_is_told_and_neither_the_others_nor_its_own_rounds_are_lost(tmp_path):
+    write_hw4(tmp_path/'faces', 32, 8, 32)
+    parts, said = small_parts(tmp_path/'faces', 80), []
+    def kill():
+        saved, end = tmp_path/'out'/'one'/'checkpoint.pth', time.time() + 120
+        while not saved.exists() and time.time() < end: time.sleep(.02)
+        for p in multiprocessing.active_children():
+            if str(tmp_path/'out'/'one') in open_files(p.pid): os.kill(p.pid, signal.SIGKILL)
+    def open_files(pid): # the folder that a process holds
+        found = []
+        for f in os.listdir(f'/proc/{pid}/fd'):
+            try: found.append(os.readlink(f'/proc/{pid}/fd/{f}'))
+            except OSError: pass
+        return ' '.join(found)
+    thread = threading.Thread(target=kill); thread.start()
+    with pytest.raises(ChildProcessError, match='part one: its process was ended.*the same command goes on'):
+        train_parts(tmp_path/'out', parts, say=said.append, workers=2)
+    thread.join()
+    assert any(line.startswith('one: its process') for line in said)
+    assert (tmp_path/'out'/'two'/'weights.safetensors').is_file(), 'the other part went on to its end'
+    saved = read_checkpoint(tmp_path/'out'/'one'/'checkpoint.pth')['rounds']
+    assert 0 < saved < 80
+    runs = train_parts(tmp_path/'out', parts, say=quiet, workers=2)
+    after = train_parts(tmp_path/'after', dict(one=parts['one']), say=quiet)
+    assert (runs['one']/'weights.safetensors').read_bytes() == (after['one']/'weights.safetensors').read_bytes()
 
 def test_ctrl_c_saves_all_parts_that_are_under_way_and_leaves_no_process(tmp_path):
     write_hw4(tmp_path/'faces', 32, 8, 32)
@@ -155,6 +259,16 @@ def _write(path, text):
     return path
 
 
+def test_courses_b_and_c_draw_and_judge_on_the_default_device(course_b, tmp_path, elsewhere):
+    out, scores = course_b
+    found = hw3.hw3(tmp_path/'b', data=out/'anime', horses=out/'horse2zebra', tags=out/'testing_tags.txt', weights=out,
+                    scale='smoke', say=quiet)
+    assert found['cgan']['sharpness'] == pytest.approx(scores['cgan']['sharpness'], rel=.02)
+    assert found['cyclegan']['a to b']['change'] == pytest.approx(scores['cyclegan']['a to b']['change'], rel=.02)
+    text = _write(tmp_path/'text.txt', '7,blue hair red eyes')
+    assert adlxmlds.anime(text, tmp_path/'c', weights=out, scale='smoke', say=quiet)['samples'] == 5
+
+
 # ---- course C
 
 def test_course_c_answers_each_line_with_five_pictures(course_b, tmp_path):
@@ -170,6 +284,12 @@ def test_course_c_answers_each_line_with_five_pictures(course_b, tmp_path):
     assert 'issing' not in report(tmp_path/'one', 'anime', say=quiet).read_text()
     adlxmlds.anime(text, tmp_path/'two', scale='smoke', weights=course_b[0]/'cgan', say=quiet)
     assert all((tmp_path/'one'/'samples'/n).read_bytes() == (tmp_path/'two'/'samples'/n).read_bytes() for n in names)
+    moved = _write(tmp_path/'moved.txt', text.read_text())
+    adlxmlds.anime(moved, tmp_path/'one', scale='smoke', weights=course_b[0], say=quiet) # the same text goes on
+    _write(moved, '7,blue hair red eyes')
+    with pytest.raises(FileExistsError, match='content of text was another'):
+        adlxmlds.anime(moved, tmp_path/'one', scale='smoke', weights=course_b[0], say=quiet)
+    assert {p.name for p in (tmp_path/'one'/'samples').iterdir()} == names
     with pytest.raises(ValueError, match='not conditioned on the 23 tags'):
         adlxmlds.anime(text, tmp_path/'three', scale='smoke', weights=course_b[0]/'gan', say=quiet)
 
@@ -201,6 +321,36 @@ def test_an_evaluator_of_other_labels_is_refused_before_anything_is_trained(cour
         lab7.lab7(tmp_path/'out', evaluator=tmp_path/'male.safetensors', scale='smoke', say=quiet)
     about = json.loads((course_d[0]/'evaluator.json').read_text())
     assert about['held_out'] == course_d[1]['evaluator']['held_out'] and len(about['labels']) == 24
+
+def test_faces_that_agree_and_objects_in_another_order_are_told_before_anything_is_trained(course_d, tmp_path):
+    faces, scenes = (shutil.copytree(course_d[0]/name, tmp_path/name) for name in ('hw4_data', 'iclevr'))
+    table = (faces/'test.csv').read_text().splitlines()
+    column = table[0].split(',').index('Male')
+    rows = [line.split(',') for line in table[1:]]
+    for row in rows: row[column] = '1'
+    (faces/'test.csv').write_text('\n'.join([table[0], *map(','.join, rows)]))
+    with pytest.raises(ValueError, match='agree on Male'):
+        lab7.lab7(tmp_path/'out', faces=faces, draws=2, scale='smoke', say=quiet)
+    assert not (tmp_path/'out'/'evaluator.safetensors').exists() and not (tmp_path/'out'/'cgan').exists()
+    objects = json.loads((scenes/'objects.json').read_text())
+    (scenes/'objects.json').write_text(json.dumps({name: 23 - i for name, i in objects.items()}))
+    with pytest.raises(ValueError, match='objects'):
+        lab7.lab7(tmp_path/'other', data=scenes, draws=2, scale='smoke', say=quiet)
+    assert not (tmp_path/'other').exists()
+
+def test_runs_of_other_labels_are_told_before_anything_is_drawn(course_d, tmp_path):
+    for part in ('cgan', 'cnf', 'cnf_faces'): shutil.copytree(course_d[0]/part, tmp_path/'runs'/part)
+    for name in ('conditions.csv', 'settings.json'): # the flow of faces in the place of the scenes'
+        shutil.copy(tmp_path/'runs'/'cnf_faces'/name, tmp_path/'runs'/'cnf'/name)
+    with pytest.raises(ValueError, match='cnf was conditioned on other labels'):
+        lab7.lab7(tmp_path/'out', weights=tmp_path/'runs', draws=2, scale='smoke', say=quiet)
+    assert not (tmp_path/'out').exists()
+
+def test_what_was_not_measured_is_no_number(course_d):
+    scores = json.loads(json.dumps(course_d[1]))
+    for v in scores['faces']['found'].values(): v['samples'] = None
+    assert 'right on an unknown share (not measured) of the samples' in dict(lab7.answers(scores))[
+        'Faces: are the conditions met?']
 
 def test_guessing_is_what_guessing_scores(course_d):
     from dlcv_gan.scores import top_k_accuracy

@@ -1,11 +1,12 @@
 "HW4 of DLCV handed in: the files the course wants, the same ones again for the same seed, and through a kill."
-import json, os, signal, subprocess, sys, time
+import json, os, shutil, signal, subprocess, sys, time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dlcv_gan.courses.hw4 import answers, figures, hw4
+from dlcv_gan.courses.hw4 import answers, choose_attribute, figures, hw4
+from dlcv_gan.data.pictures import Pictures
 
 ENV = {**os.environ, 'PYTHONWARNINGS': 'ignore', 'OMP_NUM_THREADS': '1'}
 run = [sys.executable, '-c', 'import sys; from dlcv_gan.courses.hw4 import hw4; '
@@ -46,6 +47,39 @@ def test_the_scores_say_their_range_and_beat_nothing_they_did_not_measure(handed
     deaf = json.loads(json.dumps(scores)); deaf['acgan']['found']['accuracy'] = .5
     assert 'does not obey' in answers(deaf)[-1][1]
 
+def test_a_dead_generator_and_what_was_not_measured_are_told_as_such(handed_in):
+    scores = json.loads((handed_in/'metrics.json').read_text())
+    dead = json.loads(json.dumps(scores))
+    dead['acgan'].update(change_with_the_attribute=0., change_with_the_code=0.)
+    for part in ('vae', 'gan'): dead[part]['samples'].update(sharpness=0., diversity=0.)
+    text = dict(answers(dead))
+    said = ' '.join(text.values())
+    assert 'draws one and the same picture' in said and 'is kept' not in said and 'nan' not in said
+    assert 'an undefined share (both are 0) of the sharpness of' in text['VAE against GAN']
+    assert 'Not sharper' in text['VAE against GAN']
+    dead['acgan'].update(change_with_the_attribute=.3)
+    assert 'one picture for each answer' in answers(dead)[-1][1]
+    for nothing in (None, float('nan')):
+        blind = json.loads(json.dumps(scores))
+        for part in ('found', 'found_in_real'): blind['acgan'][part]['accuracy'] = nothing
+        blind['gan']['samples']['sharpness'] = blind['gan']['rank'] = nothing
+        said = ' '.join(dict(answers(blind)).values())
+        assert 'not measured' in said and 'nan' not in said and 'does not obey' not in said
+
+def faces(**columns): # attribute -> its values, one a picture
+    labels = np.array(list(columns.values()), np.uint8).T
+    return Pictures(np.zeros((len(labels), 8, 8, 3), np.uint8), labels, list(columns))
+
+def test_an_attribute_that_never_varies_is_not_chosen():
+    some, most = [0, 1, 0, 1], [1, 1, 1, 0]
+    assert choose_attribute(faces(Smiling=most, Male=some)) == 'Male'
+    assert choose_attribute(faces(Male=[1] * 4, Bangs=most, Smiling=some)) == 'Smiling'
+    assert choose_attribute(faces(Male=[0] * 4, Bangs=[1] * 4)) is None
+    train = faces(Male=some, Bangs=most, Smiling=some)
+    assert choose_attribute(train, test=faces(Male=[1] * 4, Bangs=some, Smiling=[0] * 4)) == 'Bangs'
+    assert choose_attribute(train, test=faces(Male=[1] * 4, Bangs=[0] * 4, Smiling=[0] * 4)) is None
+    assert choose_attribute(Pictures(np.zeros((4, 8, 8, 3), np.uint8))) is None
+
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(handed_in, tmp_path):
     out = tmp_path/'run'
     process = subprocess.Popen([*run, str(out), '3'], env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -64,16 +98,35 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(handed_in, t
 
 def test_a_folder_is_claimed_by_one_hand_in(handed_in):
     with pytest.raises(FileExistsError, match='another seed'): hw4(handed_in, scale='smoke', seed=4, say=quiet)
+    with pytest.raises(FileExistsError, match='another acgan'):
+        hw4(handed_in, scale='smoke', seed=3, acgan=False, say=quiet)
     with pytest.raises(ValueError, match='no scale'): hw4(handed_in, scale='huge', say=quiet)
 
 def test_weights_of_an_earlier_hand_in_draw_the_same_figures(handed_in, tmp_path):
-    hw4(tmp_path/'again', data=handed_in/'hw4_data', scale='smoke', seed=3, weights=handed_in, say=quiet)
+    data = shutil.copytree(handed_in/'hw4_data', tmp_path/'data')
+    runs = [shutil.copytree(handed_in/part, tmp_path/'runs'/part) for part in ('vae', 'gan', 'acgan')]
+    def again(): hw4(tmp_path/'again', data=data, scale='smoke', seed=3, weights=tmp_path/'runs', say=quiet)
+    again()
     assert not (tmp_path/'again'/'gan').exists()
-    for name in ('fig1_3.jpg', 'fig2_3.jpg', 'fig3_3.jpg'):
-        assert (tmp_path/'again'/name).read_bytes() == (handed_in/name).read_bytes()
+    figures = ('fig1_3.jpg', 'fig2_3.jpg', 'fig3_3.jpg')
+    for name in figures: assert (tmp_path/'again'/name).read_bytes() == (handed_in/name).read_bytes()
+    kept = (runs[1]/'weights.safetensors').read_bytes()
+    (runs[1]/'weights.safetensors').write_bytes(kept + b'x')
+    with pytest.raises(FileExistsError, match='content of weights/gan/weights.safetensors was another'): again()
+    (runs[1]/'weights.safetensors').write_bytes(kept)
+    first, *_, last = sorted((data/'train').iterdir())
+    first.write_bytes(last.read_bytes())
+    with pytest.raises(FileExistsError, match='content of data was another'): again()
+    for name in figures: assert (tmp_path/'again'/name).read_bytes() == (handed_in/name).read_bytes()
     with pytest.raises(FileNotFoundError, match='no finished run'):
         hw4(tmp_path/'none', scale='smoke', weights=tmp_path, say=quiet)
     assert not (tmp_path/'none'/'metrics.json').exists()
+
+def test_everything_is_drawn_and_judged_on_the_default_device(handed_in, tmp_path, elsewhere):
+    there = json.loads((handed_in/'metrics.json').read_text())
+    found = hw4(tmp_path/'out', data=handed_in/'hw4_data', scale='smoke', seed=3, weights=handed_in, say=quiet)
+    assert found['vae']['test_mse'] == pytest.approx(there['vae']['test_mse'], rel=.01)
+    assert found['gan']['samples']['sharpness'] == pytest.approx(there['gan']['samples']['sharpness'], rel=.02)
 
 def test_a_plain_folder_of_pictures_will_do(tmp_path):
     folder = tmp_path/'my photos é'

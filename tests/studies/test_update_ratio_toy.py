@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from dlcv_gan.studies import update_ratio_toy as module
+from dlcv_gan.studies.run import PACKAGE
 from dlcv_gan.studies.update_ratio_toy import AXES, GAMES, PRICES, THIRDS, look, play_update_ratio_toy, toy_game
 
 
@@ -86,3 +87,13 @@ def test_a_look_disturbs_nothing():
     assert torch.equal(state, torch.get_rng_state()) and all(torch.equal(a, b)
                                                              for a, b in zip(before, game.parameters()))
     assert found['rank'] == .5 and found['g_loss'] == 1
+
+
+def test_a_look_leaves_all_random_numbers_alone_and_forks_the_games_device_only():
+    game = toy_game('non_saturating')
+    log = {p: [dict(adversarial=torch.zeros(()), rank=torch.zeros(()))] for p in ('discriminator', 'generator')}
+    torch.manual_seed(1); undisturbed = torch.rand(3)
+    torch.manual_seed(1); found = look(game, log); assert (torch.rand(3) == undisturbed).all()
+    assert numbers(look(game, log)) == numbers(found)
+    # `fork_rng` without devices opens a context on every GPU; with none, `manual_seed` changes theirs for good
+    for file in (PACKAGE/'studies').glob('*.py'): assert 'fork_rng' not in file.read_text(encoding='utf-8'), file
