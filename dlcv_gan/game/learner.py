@@ -6,12 +6,11 @@
 __all__ = ['OURS', 'DEFAULT', 'INSIDE', 'hold', 'keep_memory', 'player_parameters', 'adam', 'GameLearner']
 
 # %% ../../nbs/library/game/learner.ipynb #83dc5acf
-import ctypes, math, warnings
+import ctypes, inspect, math, warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Callable
 
-import cloudpickle
 import fastai.callback.schedule # noqa: F401 adds fit_one_cycle and the like to every Learner
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -492,9 +491,17 @@ class GameLearner(Learner):
         self.dtype = dtype_of(precision, self.game.device)
         return self
 
-    def to_fp16(self, **kwargs): return self.in_precision('fp16')
-    def to_bf16(self): return self.in_precision('bf16')
-    def to_fp32(self): return self.in_precision('fp32')
+    def to_fp16(self, **kwargs):
+        "fp16 with a loss scale, by fastai's name."
+        return self.in_precision('fp16')
+
+    def to_bf16(self):
+        "bf16, by fastai's name."
+        return self.in_precision('bf16')
+
+    def to_fp32(self):
+        "Full precision, by fastai's name."
+        return self.in_precision('fp32')
 
     # ---- files
 
@@ -560,11 +567,12 @@ class GameLearner(Learner):
 
     def export(self,
                fname: str = 'export.pkl', # below the learner's path
-               pickle_module=cloudpickle, # what writes it
+               pickle_module=None, # what writes it; None: fastai's cloudpickle
                pickle_protocol: int = 2, # of the pickle
               ):
         "Write the learner for `load_learner`, without data and optimizer state; unpickling it executes code."
         if not main_process(): return
+        pickle_module = pickle_module or inspect.signature(Learner.export).parameters['pickle_module'].default
         self._end_cleanup()
         dls, opt, rows, packed = self.dls, self.opt, self.rows, self.packed
         self.dls, self.opt, self.rows, self.packed = dls.new_empty(), None, [], PackedRows()

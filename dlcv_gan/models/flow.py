@@ -37,10 +37,9 @@ class ActNorm(nn.Module):
     def _start(self, x):
         self.ready = True
         if self.started: return
-        mean = x.mean((0, 2, 3), keepdim=True)
-        average([mean]) # of all ranks' pictures, where several processes share a batch
-        var = (x - mean).square().mean((0, 2, 3), keepdim=True)
-        average([var])
+        # of all ranks' pictures, where several processes share a batch
+        average([mean := x.mean((0, 2, 3), keepdim=True)])
+        average([var := (x - mean).square().mean((0, 2, 3), keepdim=True)])
         self.shift.copy_(-mean)
         self.log_scale.copy_(-.5 * (var + 1e-6).log())
         self.started.fill_(True)

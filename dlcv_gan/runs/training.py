@@ -30,6 +30,7 @@ from ..live import Film
 from .folder import (digest_of, hold_run, how_many, load_run, open_data, read_conditions_of, save_weights,
                                   write_conditions)
 from .scoring import scorer
+from ..rng import random_fork
 from .settings import RunSettings, build_options, digest, is_out_of_memory, length
 from ..view import plot_curves, save_picture
 
@@ -262,7 +263,7 @@ def _refuse_large(settings):
 def _refuse_deaf(settings, learn):
     "ValueError where an adaptive schedule would hear nothing: it goes by the game's note `rank`."
     if not settings.schedule.get('adaptive'): return
-    with torch.random.fork_rng():
+    with random_fork(0, learn.game.device):
         game, batch = copy.deepcopy(learn.game), [part[:2] for part in learn.dls.train.one_batch()]
         game.notes = {}
         for player in game.players(): game.loss(player, *batch)
