@@ -21,16 +21,21 @@ from .flags import complain, courses, make_parser
 def _train(args):
     "Start a run or go on with one."
     from dlcv_gan.game.recorder import Diverged
+    from dlcv_gan.parallel import join, leave, main_process
     from dlcv_gan.runs.settings import RunSettings
     from dlcv_gan.runs.training import go_on, start, train_run
-    run = Path(args.out)
-    flags = {k: v for k, v in vars(args).items() if v is not None and k not in ('subcommand', 'out', 'resume')}
+    join() # the other processes, under torchrun or accelerate
+    run, no_settings = Path(args.out), ('subcommand', 'out', 'resume', 'any_ranks')
+    flags = {k: v for k, v in vars(args).items() if v is not None and k not in no_settings}
     pictures, learn = (go_on if args.resume else start)(run, flags)
-    try: stopped = train_run(run, args.resume, pictures, learn)
+    try: stopped = train_run(run, args.resume, pictures, learn, any_ranks=args.any_ranks)
     except Diverged as e:
         saved = run/'checkpoint.pth'
         complain(f'{e} What was saved last is in {saved}.' if saved.exists() else e)
         return 3
+    first = main_process()
+    leave()
+    if not first: return 128 + stopped if stopped else 0
     if stopped and learn.rounds < RunSettings.read(run).rounds:
         print(f'stopped at round {learn.rounds:,} and saved; go on with: dlcv_gan train --out {shlex.quote(str(run))} '
               '--resume', file=sys.stderr)

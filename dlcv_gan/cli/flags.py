@@ -100,6 +100,8 @@ def _train(subs):
                    help="vae, gan or a report's name such as R1.VAE (see: dlcv_gan systems)")
     p.add_argument('--out', metavar='RUN', required=True, help='the run folder')
     p.add_argument('--resume', action='store_true', help="go on from the folder's checkpoint, with its settings")
+    p.add_argument('--any-ranks', action='store_true',
+                   help='go on although another number of processes began it: the batch is then another one')
     for group in (_train_data, _train_nets, _train_schedule, _train_numbers): group(p)
 
 
@@ -146,13 +148,15 @@ def _precision(add):
         'auto: bf16 where the hardware multiplies it natively; fp16: for older GPUs such as a T4'))
     add('--no-graphs', dest='graphs', action='store_const', const=False,
         help='do not replay turns as CUDA graphs: slower, for games that cannot be captured')
+    add('--cycle-graphs', dest='graphs', action='store_const', const='cycle',
+        help='replay a whole D:G cycle as one CUDA graph')
 
 
 def _train_numbers(p):
     add = p.add_argument_group('training').add_argument
     add('--epochs', type=int, metavar='N', help='passes over the data')
     add('--rounds', type=int, metavar='N', help="batches of real pictures (default: the report's)")
-    add('--bs', type=int, help='pictures a batch')
+    add('--bs', type=int, help='pictures a batch (under torchrun: of each process)')
     add('--lr', type=number, nargs='+', metavar='LR',
         help='learning rate, or one per player: discriminator, generator')
     add('--ema', type=number, metavar='DECAY',

@@ -539,7 +539,7 @@ class GameLearner(Learner):
         started = state.get('ranks', 1)
         if with_opt and started != self.together and not any_ranks:
             raise ValueError(f'{file} was saved by {started} process(es), and {self.together} would go on: start '
-                             f'{started}, or go on as another run with `learn.load(file, any_ranks=True)`')
+                             f'{started}, or go on as another run with any_ranks=True (`--any-ranks`)')
         try: self.game.load_state_dict(state['game'])
         except RuntimeError as e:
             raise ValueError(f'{file} holds a {kind} of another shape: build it with the size '

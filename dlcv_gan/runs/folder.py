@@ -23,6 +23,7 @@ from ..files import json_text, write_atomic, write_text
 from ..game.base import Game
 from ..game.checkpoint import read_checkpoint
 from ..game.learner import GameLearner
+from ..parallel import main_process
 from .settings import FORMAT, RunSettings, look_up
 
 # %% ../../nbs/library/runs/folder.ipynb #462fd487
@@ -77,7 +78,10 @@ def load_run(run: str | Path, # the folder that `dlcv_gan train` wrote
 @contextmanager
 def hold_run(run: str | Path, # a run folder; it exists
             ):
-    "Keep a run folder to this process; BlockingIOError says who else has it."
+    "Keep a run folder to this process; BlockingIOError says who else has it. Of several ranks the first holds it."
+    if not main_process():
+        yield
+        return
     file, holder = Path(run)/'.lock', Path(run)/'.holder.json'
     lock = FileLock(str(file))
     try:

@@ -178,7 +178,7 @@ class RunSettings:
     evaluator: str | None = None # file of the classifier that scores; None: nearness to the training pictures does
     ema: float = 0. # decay of the moving average of the weights; 0: none
     precision: str = 'auto' # or 'bf16', 'fp16', 'fp32'
-    graphs: bool | None = None # replay turns as CUDA graphs; None: where there is CUDA
+    graphs: bool | str | None = None # replay turns as CUDA graphs, or whole cycles ('cycle'); None: turns on CUDA
     seed: int = 0 # of the nets' start, order and noise
     flip: bool = False # mirror pictures at random?
     rotate: float = 0. # turn pictures by up to so many degrees
@@ -307,8 +307,9 @@ class RunSettings:
                 was = {**vars(self), 'set': ' '.join(self.flags.get('set', ())) or 'its default', **self.build,
                        **self.schedule}.get(name, 'its default')
                 value = ' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value
-                typed = spoken(name) if value is False else f'{spoken(name)} {value}'
-                raise ValueError(f"{typed}: the run in {run} was started with {'graphs' if value is False else was}; "
+                if name == 'graphs': typed = '--cycle-graphs' if value == 'cycle' else '--no-graphs'
+                else: typed = f'{spoken(name)} {value}'
+                raise ValueError(f"{typed}: the run in {run} was started with {'another choice' if name == 'graphs' else was}; "
                                  'leave it out to go on, or start another run in a new folder')
 
     @classmethod

@@ -30,6 +30,7 @@ from ..live import Film
 from .folder import (digest_of, hold_run, how_many, load_run, open_data, read_conditions_of, save_weights,
                                   write_conditions)
 from .scoring import scorer
+from ..parallel import agree, main_process, wait
 from ..rng import random_fork
 from .settings import RunSettings, build_options, digest, is_out_of_memory, length
 from ..view import plot_curves, save_picture
@@ -40,8 +41,10 @@ class Stop(Callback):
     order, run_valid, signal = 75, False, None # before the checkpoint
 
     def after_batch(self):
-        "Look at the flag."
-        if self.signal: raise CancelFitException
+        "Look at the flag; several ranks stop at the same turn, and ask each other every ten rounds."
+        if self.learn.together == 1: stop = self.signal
+        else: stop = not self.learn.moved and self.learn.rounds % 10 == 0 and agree(self.signal)
+        if stop: raise CancelFitException
 
 
 def _tell(line, **how):
@@ -195,16 +198,17 @@ def train_run(run: str | Path, # the run folder; must hold settings.json
               pictures: Pictures | tuple | None = None, # what to learn from; None: what the settings name
               learn: GameLearner | None = None, # made from the same settings; None: make it
               name: str = '', # written before the progress, where several runs are under way
+              any_ranks: bool = False, # go on although another number of processes has begun it
              ) -> int | None: # the signal that came; None: none did, and the run is finished
     "Train the run that a folder's settings describe, to its last round or to a signal."
     run, settings = Path(run), RunSettings.read(run)
     with hold_run(run):
         pictures = open_data(settings) if pictures is None else pictures
         learn = learn or make_learner(settings, pictures)
-        return _train(run, settings, resume, pictures, learn, name)
+        return _train(run, settings, resume, pictures, learn, name, any_ranks)
 
 
-def _train(run, settings, resume, pictures, learn, name):
+def _train(run, settings, resume, pictures, learn, name, any_ranks):
     "As `train_run`, in a folder that is held."
     film = Film(run/'samples.gif', every=max(1, settings.rounds // 40), seed=settings.seed, most=60,
                 y=read_conditions_of(run, 16))
@@ -213,11 +217,13 @@ def _train(run, settings, resume, pictures, learn, name):
     if settings.best_every:
         best = KeepBest(run/'best.safetensors', scorer(settings, pictures), settings.best_every, settings.rounds)
     # rounds from save to save only where somebody asked for them: the clock knows what a save costs
-    writers = [film, Checkpoint(checkpoint, **(dict(every=settings.save_every) if settings.save_every else {})),
-               *([best] if best else [])]
-    learn.add_cbs([stop, ProgressLine(settings.rounds, name), *writers])
-    if resume and checkpoint.exists(): learn.load(checkpoint)
-    (run/'weights.safetensors').unlink(missing_ok=True) # it would be older than what follows
+    save = Checkpoint(checkpoint, **(dict(every=settings.save_every) if settings.save_every else {}))
+    # of several ranks one shows and writes; to a checkpoint each has something to add
+    writers = [ProgressLine(settings.rounds, name), film, *([best] if best else [])] if main_process() else []
+    learn.add_cbs([stop, save, *writers])
+    if resume and checkpoint.exists(): learn.load(checkpoint, any_ranks=any_ranks)
+    wait()
+    if main_process(): (run/'weights.safetensors').unlink(missing_ok=True) # it would be older than what follows
     # whatever was drawn since the nets were made, the noise is the seed's own
     if not learn.rounds: torch.manual_seed(settings.seed + 1)
     try:
@@ -226,12 +232,13 @@ def _train(run, settings, resume, pictures, learn, name):
         if not (learn.rounds or resume or checkpoint.exists() or isinstance(e, ArithmeticError)): _forget(run)
         raise
     finally:
-        if (run/'settings.json').exists():
+        if main_process() and (run/'settings.json').exists():
             if learn.rows: _spare(lambda: write_text(run/'history.csv', learn.history.to_csv(index=False)))
             if best and best.scores:
                 table = pd.DataFrame(best.scores, columns=['round', 'score'])
                 _spare(lambda: write_text(run/'scores.csv', table.to_csv(index=False)))
-    if learn.rounds == settings.rounds: finish(learn, run, settings.seed)
+    if learn.rounds == settings.rounds and main_process(): finish(learn, run, settings.seed)
+    wait()
     return stop.signal
 
 
@@ -283,7 +290,7 @@ def start(run: Path, # the folder to be
          ) -> tuple: # (pictures, learner)
     "Check everything, then write the settings: nothing is left behind by a run that cannot start."
     run = Path(run)
-    _refuse_second(run)
+    if main_process(): _refuse_second(run)
     if 'system' not in flags:
         raise ValueError('train what? name a system, such as vae (`dlcv_gan systems` lists them)')
     if 'data' not in flags: raise ValueError('--data is missing: the folder with the pictures')
@@ -291,7 +298,8 @@ def start(run: Path, # the folder to be
         raise FileNotFoundError(f"--data {data}: there is no such folder; draw one with "
                                 "`dlcv_gan draw faces`, or give the folder that you unpacked")
     check_output(run, folder=True, reads=[data])
-    if data.resolve() in run.resolve().parents and run.is_dir() and any(p.name[0] != '.' for p in contents(run)):
+    inside = main_process() and data.resolve() in run.resolve().parents and run.is_dir()
+    if inside and any(p.name[0] != '.' for p in contents(run)):
         raise FileExistsError(f'{run} is a folder of the data: samples and curves would lie among the pictures; give '
                               'another folder to --out')
     settings = RunSettings.from_flags(flags)
@@ -309,13 +317,15 @@ def start(run: Path, # the folder to be
                                   digests)
     _refuse_deaf(settings, learn)
     if settings.best_every: scorer(settings, pictures) # a wrong evaluator is told now
-    run.mkdir(parents=True, exist_ok=True)
-    with hold_run(run):
-        _refuse_second(run) # somebody else may have been quicker
-        try:
-            if labels: write_conditions(pictures, run/'conditions.csv')
-            settings.write(run)
-        except BaseException: _forget(run); raise
+    if main_process():
+        run.mkdir(parents=True, exist_ok=True)
+        with hold_run(run):
+            _refuse_second(run) # somebody else may have been quicker
+            try:
+                if labels: write_conditions(pictures, run/'conditions.csv')
+                settings.write(run)
+            except BaseException: _forget(run); raise
+    wait() # for the settings
     return pictures, learn
 
 
@@ -353,9 +363,12 @@ def go_on(run: Path, # a run folder
     rounds = length(flags, len(learn.dls.train), saved.rounds)
     if rounds < saved.rounds:
         raise ValueError(f'{run} was started for {saved.rounds} rounds; --resume may make it longer, not {rounds}')
-    if here.label_names and not (run/'conditions.csv').is_file(): write_conditions(pictures, run/'conditions.csv')
+    first = main_process() # of several ranks one writes
+    if first and here.label_names and not (run/'conditions.csv').is_file():
+        write_conditions(pictures, run/'conditions.csv')
     typed = {name: str(flags[name]) for name in ('data', 'evaluator') if name in flags}
     now = replace(here, rounds=rounds, flags={**saved.flags, **typed}, digests=digests,
                   save_every=flags.get('save_every', saved.save_every))
-    if now != saved: now.write(run)
+    if first and now != saved: now.write(run)
+    wait()
     return pictures, learn
