@@ -149,8 +149,8 @@ class GameLearner(Learner):
             dls.train.share(rank(), ranks())
         game.to(device)
         spread([*game.parameters(), *game.buffers()]) # all ranks start from the weights of the first
-        for p in game.parameters():
-            if p.dim() == 4: p.data = p.data.to(memory_format=torch.channels_last)
+        for p in game.parameters(): # MPS gives BatchNorm wrong gradients in this layout (pytorch#175189)
+            if p.dim() == 4 and device.type != 'mps': p.data = p.data.to(memory_format=torch.channels_last)
         self.game, self.schedule = game, schedule or EveryRound(tuple(players))
         strangers = {p for i in range(100) for p in self.schedule.moves(i)} - set(players)
         if strangers:
@@ -370,7 +370,8 @@ class GameLearner(Learner):
 
     def _set_device(self, b):
         here = self.game.device
-        return b if all(isinstance(t, Tensor) and t.device == here for t in b) else super()._set_device(b)
+        if not all(isinstance(t, Tensor) and t.device == here for t in b): b = super()._set_device(b)
+        return tuple(t.contiguous() for t in b) if here.type == 'mps' else b
 
     def _split(self, b): self.xb, self.yb = tuple(b[:1]), tuple(b[1:]) # pictures, then whatever belongs to them
 
