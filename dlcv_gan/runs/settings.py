@@ -307,9 +307,10 @@ class RunSettings:
                 was = {**vars(self), 'set': ' '.join(self.flags.get('set', ())) or 'its default', **self.build,
                        **self.schedule}.get(name, 'its default')
                 value = ' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value
-                if name == 'graphs': typed = '--cycle-graphs' if value == 'cycle' else '--no-graphs'
-                else: typed = f'{spoken(name)} {value}'
-                raise ValueError(f"{typed}: the run in {run} was started with {'another choice' if name == 'graphs' else was}; "
+                typed = f'{spoken(name)} {value}'
+                if name == 'graphs': # a flag for each choice
+                    typed, was = '--cycle-graphs' if value == 'cycle' else '--no-graphs', 'another choice'
+                raise ValueError(f'{typed}: the run in {run} was started with {was}; '
                                  'leave it out to go on, or start another run in a new folder')
 
     @classmethod
