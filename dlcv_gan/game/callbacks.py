@@ -92,7 +92,8 @@ class StopAt(Callback):
 
 class Checkpoint(Callback):
     "Save the run every so many seconds or rounds and when the fit ends, so that a killed run goes on from there."
-    order, run_valid = 65, False # before all that writes pictures: a picture that fails costs no round
+    # after what it has to hold (scores of this round), before all that writes pictures: one that fails costs no round
+    order, run_valid = 80, False
     def __init__(self,
                  file: str | Path, # a .pth file, replaced atomically
                  every: int | None = None, # rounds between saves; None: by the clock

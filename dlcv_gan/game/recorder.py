@@ -120,6 +120,8 @@ class GameRecorder(Recorder):
             where = dict(round=i, player=player, epoch=(i + 1) / self.batches, images=(i + 1) * self.bs,
                          seconds=learn.seconds)
             self.pending.append((where, terms, notes))
+        if learn.cycle: # fastai has counted one turn
+            learn.pct_train += (len(learn.played) - 1) / (learn.n_iter * learn.n_epoch)
         if not learn.played: self.losses.append(self._total()) # cancelled: the loss is what it was
         learn.played = []
         if len(self.pending) >= self.every: self.flush()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from duel import Duel, play
 from fastai.callback.core import Callback, CancelBatchException
+from fastai.callback.schedule import ParamScheduler, SchedLin
 from fastai.optimizer import Adam, OptimWrapper
 from graph_tape import emulated
 from small_games import GAMES, small_learner
@@ -103,6 +104,18 @@ def test_a_captured_cycle_is_the_same_run(schedule, rounds):
         (r['round'], r['player'], r['images']) for r in eager.rows]
     assert any(key[0] == ('cycle',) for key in captured.captured) and len(seen.replays) > 2
     assert len(captured.recorder.lrs) == len(captured.recorder.losses)
+
+
+def test_a_learning_rate_schedule_goes_on_through_cycles():
+    def run(graphs):
+        learn = small_learner('duel', DG(2, 1), n=48, bs=4, graphs=graphs)
+        with learn.no_bar(), learn.no_logging(): learn.fit(3, cbs=ParamScheduler({'lr': SchedLin(0., 1e-2)}))
+        return learn.recorder.lrs
+    with emulated(): cycles = run('cycle')
+    turns = run(False)
+    # within a cycle the rate stays as it was at its first turn
+    np.testing.assert_allclose(cycles[::3], turns[::3], atol=1e-9)
+    assert len(cycles) == len(turns) == 54
 
 
 def test_a_schedule_that_never_repeats_is_captured_turn_by_turn():
