@@ -112,7 +112,7 @@ class Checkpoint(Callback):
         if self.learn.moved: return
         if self.every is not None: due = self.learn.rounds - self.saved >= self.every
         # the clocks of several ranks differ a little; they ask each other now and then, not every round
-        elif self.learn.rounds % 10 and self.learn.together: return
+        elif self.learn.together > 1 and self.learn.rounds % 10: return
         else: due = agree(time.monotonic() - self.clock >= self.interval)
         if due: self.save()
 
