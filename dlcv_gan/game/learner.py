@@ -100,10 +100,16 @@ def _listens(cb: Callback, name: str) -> bool: # without asking the learner, to 
     return hasattr(type(cb), name) or name in vars(cb)
 
 
+def _total(terms): # without adding the first to 0: an operation more, forward and backward, at every turn
+    first, *rest = terms.values()
+    return sum(rest, first)
+
+
 class _Own:
     "What belongs to a player, and what holds the other players."
     def __init__(self, game, player):
         players = game.players()
+        self.place = list(players).index(player) # of its parameter group
         self.parameters = [p for n in players[player] for p in n.parameters()]
         self.buffers = [b for n in players[player] for b in n.buffers()]
         self.trained = tuple(p.requires_grad for p in self.parameters)
@@ -267,7 +273,7 @@ class GameLearner(Learner):
             with own.others:
                 with self._autocast(): self.terms = self.game.loss(self.player, *batch)
                 self('after_pred')
-                self.loss_grad = sum(self.terms.values())
+                self.loss_grad = _total(self.terms)
                 self.loss = self.loss_grad.detach()
                 self('after_loss')
                 self._with_events(self._backward, 'backward', CancelBackwardException)
@@ -305,13 +311,21 @@ class GameLearner(Learner):
 
     def _step(self):
         "The optimizer's step, unless a closed gate or an infinity leaves it out."
-        if self.left_out is None: self.opt.step()
+        if self.left_out is None: self._step_of_the_mover()
         elif capturable(self.opt) and self.game.device.type != 'mps': # MPS's fused Adam does not look at `found_inf`
             self.opt.opt.found_inf = self.left_out
-            try: self.opt.step()
+            try: self._step_of_the_mover()
             finally: self.opt.opt.found_inf = None
-        elif not self.left_out.item(): self.opt.step()
+        elif not self.left_out.item(): self._step_of_the_mover()
         self.stepped = True
+
+    def _step_of_the_mover(self):
+        "One step. torch's optimizers would look through the groups of those that wait as well."
+        if not isinstance(self.opt, OptimWrapper): return self.opt.step()
+        opt = self.opt.opt
+        groups, opt.param_groups = opt.param_groups, [opt.param_groups[self._own(self.player).place]]
+        try: opt.step()
+        finally: opt.param_groups = groups
 
     def _can_capture(self):
         "Whether turns can be played without Python: the optimizer stays on the device, and nobody listens inside."
@@ -322,7 +336,7 @@ class GameLearner(Learner):
         first, played = self.rounds, play(*inputs) if not self._can_capture() else self._replay(what, play, inputs)
         self.played = [(first + k, *found) for k, *found in played]
         _, self.player, self.terms, self.game.notes = self.played[-1]
-        self.loss = sum(self.terms.values())
+        self.loss = _total(self.terms)
 
     def _replay(self, what, play, inputs):
         key = (what, self.dtype, tuple((t.shape, t.dtype) for t in inputs), baked(self),
