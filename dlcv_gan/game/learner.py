@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from fastai.callback.core import (Callback, CancelBackwardException, CancelBatchException, CancelStepException,
-                                  event)
+                                  TrainEvalCallback, event)
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
 from fastai.data.core import DataLoaders
@@ -37,7 +37,7 @@ from .checkpoint import PackedRows, random_states, read_checkpoint, restore_rand
 from .contract import REFUSED_METHODS, LiveOptimWrapper, adapt
 from .graphs import Captured, asks_the_host, baked, capturable, graphs_wanted, side_stream
 from .precision import LossScale, dtype_of
-from .recorder import GameProgress, GameRecorder
+from .recorder import GameProgress, GameRecorder, GameTrainEval
 from .schedules import EveryRound, Schedule
 from ..parallel import average, gather, join, main_process, rank, ranks, spread
 
@@ -90,7 +90,7 @@ def adam(params: list[list[nn.Parameter]], # one list per player
 
 # %% ../../nbs/library/game/learner.ipynb #81adf97d
 # What is fastai's own in its learner's list of callbacks, and what takes its place in a game
-OURS = {Recorder: GameRecorder, ProgressCallback: GameProgress}
+OURS = {Recorder: GameRecorder, ProgressCallback: GameProgress, TrainEvalCallback: GameTrainEval}
 # Loaders give plain tensors, fastai's own ones through `game_loaders` too: there is nothing to cast at every turn
 DEFAULT = [cb for cb in defaults.callbacks if cb is not CastToTensor]
 INSIDE = ('after_pred', 'after_loss', 'before_backward', 'after_backward', 'before_step', 'after_step')
@@ -296,6 +296,7 @@ class GameLearner(Learner):
         "Gradients of the turn's loss, averaged over the ranks, with fp16's loss scale taken out again."
         scale = self._scale()
         (self.loss_grad if scale is None else self.loss_grad * scale.scale).backward()
+        if scale is None and self.together == 1: return
         gradients = [p.grad for p in self.own_parameters(self.player) if p.grad is not None]
         if self.together > 1: # terms and notes as well: every rank records, and a schedule hears, the same
             self.terms = {k: v.detach().clone() for k, v in self.terms.items()}
