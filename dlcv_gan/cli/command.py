@@ -313,7 +313,8 @@ def main(argv: list[str] | None = None, # the arguments; None: those of the proc
     for stream in (sys.stdout, sys.stderr): # a console without a character gets its number
         if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='backslashreplace')
     with warnings.catch_warnings():
-        warnings.filterwarnings('always', module=r'dlcv_gan\.') # what we have to say is said, whatever PYTHONWARNINGS is
+        # what we have to say is said, whatever PYTHONWARNINGS is
+        warnings.filterwarnings('always', module=r'dlcv_gan\.')
         # news for their developers
         for other in (dict(category=FutureWarning), dict(module=r'fastai\.')):
             warnings.filterwarnings('ignore', **other)

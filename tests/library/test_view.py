@@ -13,7 +13,8 @@ from matplotlib import font_manager
 from PIL import Image
 
 from dlcv_gan.data.pictures import to_uint8
-from dlcv_gan.view import (interpolate, legible, lerp, plot_curves, reconstructions, save_picture, show_grid, slerp,
+from dlcv_gan.view import (drawn_in, interpolate, legible, lerp, plot_curves, reconstructions, save_picture, show_grid,
+                           slerp,
                            to_grid, tsne)
 from dlcv_gan.widgets import beside, lettering, tiles
 
@@ -160,3 +161,16 @@ def test_words_of_any_script_are_drawn_in_a_font_that_has_them(rare_font, tmp_pa
 def test_labels_may_be_a_tensor_on_any_device():
     z, labels = torch.randn(12, 3), torch.arange(12) % 2
     assert len(tsne(z, labels.float().requires_grad_(), 'Male').axes[0].collections) == 2
+
+def test_a_figure_s_fonts_take_nothing_else_back():
+    "A notebook's first figure switches on that figures are shown: this must outlive the figure."
+    import matplotlib
+    import matplotlib.pyplot as plt
+    was, family = matplotlib.is_interactive(), plt.rcParams['font.family']
+    try:
+        plt.ioff()
+        with drawn_in({'font.family': ['serif']}):
+            assert plt.rcParams['font.family'] == ['serif']
+            plt.ion()
+        assert matplotlib.is_interactive() and plt.rcParams['font.family'] == family
+    finally: matplotlib.interactive(was)
