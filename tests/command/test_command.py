@@ -1,13 +1,13 @@
 "The command as it is used: drawn data, a run that is killed and goes on, samples, scores, and what users get wrong."
-import contextlib, io, json, os, re, shutil, signal, subprocess, sys, time
+import json, os, re, shutil, signal, subprocess, sys, time
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from terminal import call, done, refused
 
-from dlcv_gan.cli.command import main
 from dlcv_gan.cli.flags import make_parser
 from dlcv_gan.courses.hw3 import translation_in_words, translations
 from dlcv_gan.runs.folder import load_run
@@ -24,27 +24,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def call(*args): # (exit code, stdout, stderr)
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try: code = main([str(a) for a in args])
-        except SystemExit as e: code = e.code
-    return code, out.getvalue(), err.getvalue()
-
-
-def done(*args): # what it printed
-    code, out, err = call(*args)
-    assert code == 0, err
-    return out
-
-
-def refused(*args): # the message of a user's error
-    code, out, err = call(*args)
-    lines = [line for line in err.splitlines() if line.startswith('error: ')]
-    assert code == 2 and not out and len(lines) == 1 and 'Traceback' not in err, (code, out, err)
-    return lines[0]
 
 
 @pytest.fixture(scope='module')

@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from terminal import call, done, refused
 
 from dlcv_gan.cli.command import main
 from dlcv_gan.data.pictures import Pictures
@@ -19,27 +20,6 @@ from dlcv_gan.scores import Evaluator
 SMALL = ['--size', 32, '--width', 4, '--nz', 8, '--bs', 8, '--rounds', 2]
 ENV = {**os.environ, 'PYTHONWARNINGS': 'ignore', 'MPLBACKEND': 'agg', 'OMP_NUM_THREADS': '1'}
 COMMAND = [sys.executable, '-m', 'dlcv_gan.cli.command']
-
-
-def call(*args): # (exit code, stdout, stderr)
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try: code = main([str(a) for a in args])
-        except SystemExit as e: code = e.code
-    return code, out.getvalue(), err.getvalue()
-
-
-def done(*args):
-    code, out, err = call(*args)
-    assert code == 0, err
-    return out
-
-
-def refused(*args):
-    code, out, err = call(*args)
-    lines = [line for line in err.splitlines() if line.startswith('error: ')]
-    assert code == 2 and not out and len(lines) == 1, (code, out, err)
-    return lines[0]
 
 
 def state(folder): # every file with its bytes

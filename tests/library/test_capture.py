@@ -10,7 +10,7 @@ from fastai.callback.core import Callback, CancelBatchException
 from fastai.callback.schedule import ParamScheduler, SchedLin
 from fastai.optimizer import Adam, OptimWrapper
 from graph_tape import emulated
-from small_games import GAMES, small_learner
+from small_games import GAMES, Asks, small_learner
 
 from dlcv_gan.game.callbacks import EMA
 from dlcv_gan.game.recorder import GameRecorder
@@ -278,14 +278,6 @@ def test_whoever_waits_stands_still_whatever_the_optimizer(opt_func):
     except ValueError: return
     for k, v in learn.game.generator.state_dict().items(): assert torch.equal(v, before[k]), k
     assert learn.steps['generator'] == 0
-
-
-class Asks(Duel):
-    "A game as a user writes it: a number is fetched in the middle of the loss."
-    def loss(self, player, x, y=None):
-        terms = super().loss(player, x)
-        scale = 1 + .1 * float(sum(terms.values()) > 1)
-        return {k: scale * v for k, v in terms.items()}
 
 
 class Chooses(Duel):

@@ -5,10 +5,10 @@ import os, warnings
 import numpy as np
 import pytest
 import torch
-from duel import Duel, play
+from duel import play
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
-from small_games import GAMES, small_learner
+from small_games import GAMES, Asks, small_learner
 
 from dlcv_gan.data.loaders import Batches, Unpaired
 from dlcv_gan.game.base import draw
@@ -173,14 +173,6 @@ def test_a_game_on_the_second_card_goes_on_after_its_fourth_turn():
     ends = [c for c in second.history if c.startswith('discriminator.')]
     assert (second.history[ends].dropna().iloc[5:].nunique() > 1).any(), 'nothing moved any more'
     assert first.steps == second.steps
-
-
-class Asks(Duel):
-    "A game as a user writes it: a number is fetched in the middle of the loss."
-    def loss(self, player, x, y=None):
-        terms = super().loss(player, x)
-        scale = 1 + .1 * float(sum(terms.values()) > 1)
-        return {k: scale * v for k, v in terms.items()}
 
 
 def test_a_game_that_asks_the_host_goes_on_eagerly():
