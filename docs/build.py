@@ -143,6 +143,9 @@ def adapt_code(cell: dict, place: Place, fold: bool = False) -> dict | None:
 
 # ---- figures: what to see, in words
 
+CAPTION = '**Figure:**' # what the paragraphs of a caption cell begin with; it stands below the cell that draws
+
+
 def pictures(cell: dict) -> list[dict]:
     "The outputs of a cell that are pictures."
     return [o for o in cell.get('outputs', ()) if any(k.startswith('image/') for k in o.get('data', {}))]
@@ -162,13 +165,11 @@ def described(source: str, before: str) -> str:
     return sentences[-1].rstrip(':') or 'A figure made by the code above'
 
 
-def with_captions(cell: dict, said, before: str, targets: dict) -> list[dict]:
-    "A cell whose pictures have alternative texts and, where `said` has them, captions: one cell for each with its own."
+def with_captions(cell: dict, said: list, before: str, targets: dict) -> list[dict]:
+    "A cell whose pictures have alternative texts and captions: one each, or one that stands below the last of them."
     shown, source = pictures(cell), ''.join(cell['source'])
     if not shown: return [cell]
-    # one for several stands below the last
-    said = said if isinstance(said, list) else [said or ''] if len(shown) == 1 else ['']*(len(shown) - 1) + [said or '']
-    said = said + ['']*(len(shown) - len(said))
+    said = ['']*(len(shown) - len(said)) + list(said) if len(said) == 1 else [*said, *['']*(len(shown) - len(said))]
     def dressed(outputs, caption, first):
         words = {'image': {'alt': plain(caption) or described(source, before)}}
         if caption: words['figure'] = {'caption': doc_links(caption, targets)}
@@ -185,11 +186,23 @@ def with_captions(cell: dict, said, before: str, targets: dict) -> list[dict]:
     return [dressed(outputs, caption, i == 0) for i, (outputs, caption) in enumerate(parts)]
 
 
-def lost_captions(books: dict, figures: dict) -> list[str]:
-    "Captions whose figure is gone."
-    have = {n: {c.get('id') for c in nb['cells'] if pictures(c)} for n, nb in books.items()}
-    return [f'docs/figures.toml: [{n}] {cell} is no cell with a figure; give the caption to the new cell, or remove it'
-            for n, said in figures.items() for cell in said if cell not in have.get(n, ())]
+def captions_of(nb: dict) -> dict:
+    "Cell id -> what the caption cell below it says of each figure: paragraphs that begin with **Figure:**."
+    found, above = {}, None
+    for c in nb['cells']:
+        text = ''.join(c['source'])
+        if c['cell_type'] == 'markdown' and text.startswith(CAPTION):
+            found[above] = [p.strip() for p in text.split(CAPTION)[1:]]
+        above = c.get('id')
+    return found
+
+
+def lost_captions(books: dict) -> list[str]:
+    "Captions without a figure above them, or with fewer figures than they speak of."
+    have = {n: {c.get('id'): len(pictures(c)) for c in nb['cells']} for n, nb in books.items()}
+    return [f'nbs/{n}.ipynb: the cell above "{CAPTION} {said[0][:60]}..." shows {have[n].get(cell, 0)} figures, '
+            f'not {len(said)}: move the caption below its figure, or remove it'
+            for n, nb in books.items() for cell, said in captions_of(nb).items() if have[n].get(cell, 0) < len(said)]
 
 
 # ---- the gallery
@@ -213,7 +226,7 @@ def find_figure(where: str, books: dict) -> tuple[str, str, int, dict] | None:
     return (book, cell, number, shown[number]['data']) if number < len(shown) else None
 
 
-def gallery(chosen: dict, systems: dict, books: dict, figures: dict, titles: dict, to: Path) -> str:
+def gallery(chosen: dict, systems: dict, books: dict, titles: dict, to: Path) -> str:
     "The gallery's page; its pictures are taken out of the notebooks and laid into `to`/gallery."
     at = {exported_module(nb): book for book, nb in books.items()}
     known = [s.strip() for names in chosen for s in names.split(',')]
@@ -229,8 +242,8 @@ def gallery(chosen: dict, systems: dict, books: dict, figures: dict, titles: dic
         page, ending = page_of(book), kind.removeprefix('image/')
         file = f'gallery/{page.replace("/", "-")}-{cell}-{number}.{ending}'
         (to/file).write_bytes(base64.b64decode(''.join(data[kind])))
-        said = figures.get(book, {}).get(cell, '')
-        said = said if isinstance(said, str) else said[number]
+        said = captions_of(books[book]).get(cell, [''])
+        said = said[number if number < len(said) else 0]
         head = ' and '.join(f'**{s}**, {systems[s][0]}' for s in map(str.strip, names.split(',')))
         cards.append(f'::::{{grid-item}}\n:::{{figure}} {file}\n:alt: {plain(said)}\n:target: {page}.html\n\n{head}. '
                      f'{said} [{titles[book]}]({page}.ipynb)\n:::\n::::\n')
@@ -353,13 +366,13 @@ def defined(source: str) -> list[str]:
     return [anchor_of(name) for name in made]
 
 
-def page(nb: dict, place: Place, symbols: list = (), module: str = '', fold: bool = False,
-         figures: dict | None = None) -> dict:
+def page(nb: dict, place: Place, symbols: list = (), module: str = '', fold: bool = False) -> dict:
     "A notebook as the site shows it."
     own = {name: full for name, full in all_targets({module: symbols}).items() if '://' not in full}
     place = replace(place, targets=place.targets | own) # a name means what this page defines, before others' symbols
     cells, before, taken = [], '', headings(nb)
     public = reference(list(symbols), module, place.targets, taken)
+    captions = captions_of(nb)
     for i, c in enumerate(nb['cells']):
         text = ''.join(c['source'])
         if c['cell_type'] == 'code':
@@ -367,8 +380,8 @@ def page(nb: dict, place: Place, symbols: list = (), module: str = '', fold: boo
             if private: cells.append(markdown_cell(anchors(private)))
             taken.update(private)
             if shown := adapt_code(c, place, fold):
-                cells += with_captions(shown, (figures or {}).get(c.get('id')), before, place.targets)
-        else:
+                cells += with_captions(shown, captions.get(c.get('id'), []), before, place.targets)
+        elif not text.startswith(CAPTION): # a caption is said with its figure
             before = text
             cells.append({**c, 'source': adapt_markdown(adapt_title(text) if i == 0 else text, place)})
     cells += map(markdown_cell, public)
@@ -409,21 +422,21 @@ def write_pages(nbs: Path, package: Path, to: Path) -> list[str]:
         text = (ROOT/'CONTRIBUTING.md').read_text(encoding='utf-8')
         (to/'CONTRIBUTING.md').write_text(replace(place, book='CONTRIBUTING').relink(text), encoding='utf-8')
         titles['CONTRIBUTING'] = 'Contributing'
-    figures, chosen = (tomllib.loads((DOCS/f'{x}.toml').read_text(encoding='utf-8')) for x in ('figures', 'gallery'))
+    chosen = tomllib.loads((DOCS/'gallery.toml').read_text(encoding='utf-8'))
     # a copy may hold some notebooks only
     chosen = {names: where for names, where in chosen.items() if any(where.startswith(f'{b}/') for b in books)}
     if chosen:
-        text = gallery(chosen, printed_systems(package), books, figures, titles, to)
+        text = gallery(chosen, printed_systems(package), books, titles, to)
         (to/'gallery.md').write_text(text, encoding='utf-8')
         titles['gallery'] = 'Gallery'
     for book, nb in books.items():
         nb = page(nb, replace(place, book=book), symbols.get(book, []), f'{package.name}.{modules.get(book)}',
-                  not LESSON.match(book), figures.get(book))
+                  not LESSON.match(book))
         if book == 'index': nb['cells'].append(markdown_cell(contents(titles)))
         file = to/f'{page_of(book)}.ipynb'
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(nb), encoding='utf-8')
-    return lost_captions(books, figures)
+    return lost_captions(books)
 
 
 # ---- old addresses

@@ -7,7 +7,7 @@
 
 NB is a path below nbs/ without its ending (assignments/01_vae), its last part (01_vae), or that without number (vae).
 """
-import base64, hashlib, io, json, os, re, subprocess, sys, time, tomllib
+import base64, hashlib, io, json, os, re, subprocess, sys, time
 from pathlib import Path
 
 import nbformat
@@ -116,10 +116,9 @@ def faults(path: Path) -> list[str]:
 def readme():
     "Turn index.ipynb into README.md; its pictures go to docs/readme/."
     nb, out, pics = nbformat.read(NBS/'index.ipynb', as_version=4), [], ROOT/'docs'/'readme'
-    figures = Path(__file__).parents[1]/'docs'/'figures.toml'
-    said = tomllib.loads(figures.read_text(encoding='utf-8')).get('index', {})
     pics.mkdir(parents=True, exist_ok=True)
-    for c in nb.cells:
+    for c, below in zip(nb.cells, [*nb.cells[1:], None]):
+        said = re.match(r'\*\*Figure:\*\* (.*)', below.source if below else '')
         hidden = re.search(r'(?m)^#\|\s*hide', c.source)
         if c.cell_type == 'markdown': out.append(c.source)
         if c.cell_type == 'markdown' or hidden: continue
@@ -131,7 +130,7 @@ def readme():
             if kind:
                 name = f"{c.id}-{j}.{kind.removeprefix('image/')}"
                 (pics/name).write_bytes(base64.b64decode(data[kind]))
-                out.append(f'![{said.get(c.id, "")}](docs/readme/{name})')
+                out.append(f'![{said[1] if said else ""}](docs/readme/{name})')
             elif o.output_type == 'stream' or 'text/plain' in data:
                 out.append('```\n' + (o.get('text') or data.get('text/plain')).rstrip() + '\n```')
     text = re.sub(r'\]\((?!\w+:)([\w./-]+\.ipynb)', r'](nbs/\1', '\n\n'.join(out)) # nbs/ is one folder deeper

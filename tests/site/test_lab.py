@@ -33,6 +33,10 @@ def lab(folder: Path, own: Path):
     # cells out of sight stay in the page
     (settings.parent/'notebook-extension'/'tracker.jupyterlab-settings').write_text('{"windowingMode": "none"}')
     (settings/'notification.jupyterlab-settings').write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    # the debugger asks every kernel for its state, and reports an error of its own where a slow kernel is chosen anew
+    (own/HERE['JUPYTER_CONFIG_DIR']/'labconfig').mkdir(parents=True)
+    (own/HERE['JUPYTER_CONFIG_DIR']/'labconfig'/'page_config.json').write_text(
+        '{"disabledExtensions": {"@jupyterlab/debugger-extension": true}}')
     env = {**os.environ, **{k: str(own/v) for k, v in HERE.items()}, 'DLCV_GAN_SCALE': 'smoke', 'OMP_NUM_THREADS': '1',
            'PYTHONWARNINGS': 'ignore',
            'PYTHONPATH': os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))}

@@ -154,8 +154,8 @@ def test_a_caption_is_its_pictures_alone():
                      'remove-input' in c['metadata']['tags'])
     assert [say(c) for c in made] == [(1, None, False), (1, 'First `f`.', True), (1, 'Second.', True), (1, None, True)]
     assert [c['metadata']['mystnb']['image']['alt'] for c in made[1:3]] == ['First f.', 'Second.']
-    assert build.with_captions(shown('words'), None, '', {}) == [shown('words')]
-    both = build.with_captions(shown('p1', 'p2'), 'Both.', '', {})
+    assert build.with_captions(shown('words'), [], '', {}) == [shown('words')]
+    both = build.with_captions(shown('p1', 'p2'), ['Both.'], '', {})
     assert [say(c) for c in both] == [(1, None, False), (1, 'Both.', True)]
 
 def test_a_picture_without_a_caption_has_words():
@@ -172,16 +172,20 @@ def test_what_progress_bars_leave_is_not_shown():
 def books(): return build.read_books(ROOT/'nbs')
 
 def test_every_caption_has_its_figure():
-    figures = tomllib.loads((ROOT/'docs'/'figures.toml').read_text(encoding='utf-8'))
-    assert not build.lost_captions(books(), figures)
-    assert 'start/play' in build.lost_captions(books(), {'start/play': {'0': 'x'}})[0]
+    assert not build.lost_captions(books())
+    caption = dict(cell_type='markdown', source='**Figure:** One.\n\n**Figure:** Two.')
+    figure = {**shown('p1'), 'id': 'f'}
+    assert build.captions_of(dict(cells=[figure, caption])) == {'f': ['One.', 'Two.']}
+    lost = lambda cells: build.lost_captions({'start/play': dict(cells=cells)})
+    assert 'start/play' in lost([figure, caption])[0] and not lost([{**shown('p1', 'p2'), 'id': 'f'}, caption])
+    assert 'shows 0 figures' in lost([{**shown('words'), 'id': 'f'}, caption])[0]
 
 def test_the_gallery_knows_every_system_and_refuses_what_is_none(tmp_path):
     from dlcv_gan.systems import systems
     found = build.printed_systems(ROOT/'dlcv_gan')
     assert {k: t for k, (t, _) in found.items()} == {k: s.title for k, s in systems().items()}
     nbs = books()
-    make = lambda chosen: build.gallery(chosen, found, nbs, {}, {n: n for n in nbs}, tmp_path)
+    make = lambda chosen: build.gallery(chosen, found, nbs, {n: n for n in nbs}, tmp_path)
     text = make({'R1.VAE': 'assignments/01_vae/e9588c15'})
     assert (tmp_path/'gallery'/'assignments-vae-e9588c15-0.jpeg').stat().st_size > 1000
     assert 'R1.VAE**' in text and 'R1.GAN (' in text.split('Not shown')[1]
