@@ -395,6 +395,7 @@ class GameLearner(Learner):
     @property
     def history(self) -> pd.DataFrame: # round, player, epoch, images, seconds, steps_<player>, <player>.<term or note>
         "One row a turn; terms of other players are NaN. `.attrs['terms']` names the columns that are losses."
+        self.recorder.flush() # on a GPU the last turns' numbers may still be there
         df = pd.DataFrame(self.rows)
         df.attrs['terms'] = list(self.term_columns)
         return df

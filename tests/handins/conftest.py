@@ -5,14 +5,10 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]/'library'))
-from accelerator import accelerator
+from accelerator import default_accelerator
 
 
 @pytest.fixture
-def elsewhere(monkeypatch):
+def elsewhere():
     "fastai's default device is an accelerator, which refuses what a GPU refuses."
-    with accelerator() as device:
-        for name, module in list(sys.modules.items()):
-            if name.startswith('dlcv_gan') and hasattr(module, 'default_device'):
-                monkeypatch.setattr(module, 'default_device', lambda: device)
-        yield device
+    with default_accelerator() as device: yield device

@@ -322,6 +322,14 @@ def test_an_evaluator_of_other_labels_is_refused_before_anything_is_trained(cour
     about = json.loads((course_d[0]/'evaluator.json').read_text())
     assert about['held_out'] == course_d[1]['evaluator']['held_out'] and len(about['labels']) == 24
 
+def test_course_d_draws_and_grades_on_the_default_device(course_d, tmp_path, elsewhere):
+    out, scores = course_d
+    found = lab7.lab7(tmp_path/'d', data=out/'iclevr', faces=out/'hw4_data', weights=out, draws=2, scale='smoke',
+                      evaluator=out/'evaluator.safetensors', say=quiet)
+    for exam in ('test', 'new_test'):
+        assert found['cnf'][exam]['handed_in'] == pytest.approx(scores['cnf'][exam]['handed_in'], abs=.1)
+    assert found['faces']['exact'] < 1e-3
+
 def test_faces_that_agree_and_objects_in_another_order_are_told_before_anything_is_trained(course_d, tmp_path):
     faces, scenes = (shutil.copytree(course_d[0]/name, tmp_path/name) for name in ('hw4_data', 'iclevr'))
     table = (faces/'test.csv').read_text().splitlines()

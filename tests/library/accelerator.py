@@ -2,8 +2,10 @@
 What mixes them with the CPU's tensors, or hands them to NumPy, fails as it does on a GPU."""
 import contextlib
 
+import numpy as np
 import torch
 import torch.utils._foreach_utils
+from fastai.torch_core import default_device
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -24,7 +26,14 @@ class Elsewhere(torch.Tensor):
     def __init__(self, inner, requires_grad=False): self.inner = inner
     def __repr__(self): return f'Elsewhere({self.inner})'
     def __reduce_ex__(self, protocol): return self.inner.__reduce_ex__(protocol) # a file has no devices
+    def __format__(self, spec): return format(self.inner, spec) # which torch refuses to subclasses
     def tolist(self): return self.inner.tolist()
+    # torch makes a tensor of what follows without any operation that could be seen, and would make it without values
+    def __getitem__(self, at): return torch.Tensor.__getitem__(self, index(at))
+    def __setitem__(self, at, value): torch.Tensor.__setitem__(self, index(at), value)
+    def new_tensor(self, data, dtype=None, requires_grad=False):
+        made = self.inner.new_tensor(data, dtype=dtype)
+        return Elsewhere(made).requires_grad_(requires_grad)
     def numpy(self, *args, **kwargs):
         raise TypeError(f"can't convert {DEVICE} device type tensor to numpy. Use Tensor.cpu() first.")
     __array__ = numpy
@@ -44,6 +53,12 @@ def elsewhere(t: torch.Tensor) -> torch.Tensor: # on the accelerator
     return t if isinstance(t, Elsewhere) else Elsewhere(t.detach())
 
 
+def index(at): # lists and arrays as tensors, which may index from the CPU
+    if isinstance(at, tuple): return tuple(map(index, at))
+    return torch.as_tensor(at) if isinstance(at, (list, np.ndarray)) else at
+
+
+BY_INDEX, ROWS = ('aten.index.', 'aten.index_put', 'aten._index_put'), ('aten.cat.', 'aten.stack.')
 COPIES = ('aten._to_copy', 'aten.copy_', 'aten.to.', 'aten._copy_from')
 
 
@@ -51,12 +66,18 @@ def run(operation, args, kwargs):
     "One operation, on whichever device its tensors are."
     given = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
     ours, name = [t for t in given if isinstance(t, Elsewhere)], str(operation)
+    if empty := [t for t in given if is_here(t.device) and not isinstance(t, Elsewhere)]:
+        raise RuntimeError(f'{name}: a tensor of the meta device without values, shape {tuple(empty[0].shape)}; it was '
+                           'made where the accelerator did not see it')
     moves, target = name.startswith(COPIES), kwargs.get('device')
-    strangers = [t for t in given if not isinstance(t, Elsewhere) and t.dim() > 0] # numbers may come from anywhere
-    if ours and strangers and not moves and 'index' not in name:
+    # numbers may come from anywhere, but not into a row of others; indices too, but not the values that are put there
+    asked = tree_leaves((args[0], args[2:])) if name.startswith(BY_INDEX) else given
+    strangers = [t for t in asked if isinstance(t, torch.Tensor) and not isinstance(t, Elsewhere)
+                 and (t.dim() > 0 or name.startswith(ROWS))]
+    if ours and strangers and not moves:
         raise RuntimeError(f'Expected all tensors to be on the same device, but found at least two devices, {DEVICE} '
                            f'and cpu! ({name}, shapes {[tuple(t.shape) for t in given]})')
-    if 'index' in name and not isinstance(given[0], Elsewhere) and any(isinstance(t, Elsewhere) for t in given[1:]):
+    if name.startswith(BY_INDEX) and not isinstance(given[0], Elsewhere) and ours:
         raise RuntimeError(f'indices should be either on cpu or on the same device as the indexed tensor ({name})')
     generator = kwargs.get('generator')
     if generator is not None and (ours or is_here(target)):
@@ -98,3 +119,13 @@ def accelerator():
     finally:
         torch.autocast, supported.__code__ = autocast, code
         for name, make in makers.items(): setattr(torch, name, make)
+
+
+@contextlib.contextmanager
+def default_accelerator():
+    "As `accelerator`, and it is fastai's default device, for all who have imported that function or will."
+    known = default_device.__code__
+    default_device.__code__ = (lambda use=-1: torch.device('meta')).__code__
+    try:
+        with accelerator() as device: yield device
+    finally: default_device.__code__ = known

@@ -9,6 +9,7 @@ import torch
 from accelerator import DEVICE, Elsewhere, accelerator
 from duel import play
 from small_games import GAMES, pictures, small_learner
+from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from torch.utils._pytree import tree_leaves, tree_map
@@ -28,6 +29,7 @@ from dlcv_gan.scores import Evaluator, draws_accuracy, top_k_accuracy
 from dlcv_gan.view import interpolate, reconstructions, save_picture, show_grid, to_grid, tsne
 
 matplotlib.use('agg')
+WITHOUT_VALUES = torch.empty(2, 3, device=DEVICE) # the accelerator is not there yet
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +50,26 @@ def test_the_accelerator_refuses_what_a_gpu_refuses(device):
     assert there.device == device and on_cpu(there.cpu()) and on_cpu(there.to('cpu'))
     for wrong in (lambda: there + here, lambda: torch.cat([there, here]), lambda: there @ here.T,
                   lambda: here[torch.zeros(1, dtype=torch.long, device=device)], lambda: torch.nn.Linear(3, 1)(there),
+                  lambda: torch.stack([there.sum(), here.sum()]), lambda: there.sum() + here,
+                  lambda: there.index_select(0, torch.zeros(1, dtype=torch.long)),
+                  lambda: there.__setitem__(torch.zeros(1, dtype=torch.long), here[:1]),
                   lambda: torch.randn(2, device=device, generator=torch.Generator())):
         with pytest.raises(RuntimeError, match='device'): wrong()
     for wrong in (there.numpy, lambda: np.asarray(there)):
         with pytest.raises(TypeError, match='numpy'): wrong()
     assert (there * 2 + torch.tensor(1.)).sum().item() == 18 # numbers come from anywhere
-    here.copy_(there); there.copy_(here)
+    here.copy_(there); there.copy_(here); there[0] = here[0]
     assert on_cpu(here) and isinstance(there, Elsewhere)
+
+
+def test_the_accelerator_reads_lists_and_arrays(device):
+    "torch makes an index of them behind the dispatcher's back: it was a tensor without values."
+    there, here = torch.arange(6., device=device).reshape(2, 3), torch.arange(6.).reshape(2, 3)
+    for at in ([1, 0], ([1, 0], [2, 2]), (slice(None), [2, 0]), [True, False], np.array([1, 1]), 1, (None, 0), ...):
+        assert torch.equal(there[at].cpu(), here[at])
+    there[[0]] = -1.
+    assert there[[0]].tolist() == [[-1.] * 3] and there.new_tensor([2, 3], dtype=torch.long).tolist() == [2, 3]
+    with pytest.raises(RuntimeError, match='without values'): there + WITHOUT_VALUES
 
 
 # ---- games and learners
@@ -124,6 +139,21 @@ def test_a_callback_s_state_may_come_back_on_any_device(name, tmp_path):
         for a, b in zip(*map(tree_leaves, (state, cb.state_dict()))):
             assert torch.equal(a.cpu(), b.cpu()) if isinstance(a, torch.Tensor) else a == b
     play(learn, 2)
+
+
+def test_a_line_on_a_terminal_knows_the_turns_that_were_not_fetched_yet():
+    view = LiveView(every=1, n=2, notebook=False)
+    learn = play(small_learner('mended', device=DEVICE, cbs=[view]), 3)
+    assert view.line.endswith('| 3:3') and view.line == view.summary(learn.history)
+
+
+def test_the_history_is_whole_at_any_time():
+    rows = []
+    class Watch(Callback):
+        order = 60 # after the recorder
+        def after_batch(self): rows.append(len(self.learn.history))
+    learn = play(small_learner('mended', device=DEVICE, cbs=[Watch()]), 3)
+    assert rows == [1, 2, 3, 4, 5, 6] == [*range(1, len(learn.history) + 1)]
 
 
 def test_a_run_with_a_film_goes_on_from_its_checkpoint(tmp_path):
