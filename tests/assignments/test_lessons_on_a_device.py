@@ -50,7 +50,8 @@ def test_a_lesson_runs_on_a_device(file, tmp_path, monkeypatch):
 
 def test_a_cell_that_mixes_devices_is_named(tmp_path):
     cells = dict(first='#| hide\nimport torch\nfrom fastai.torch_core import default_device',
-                 second='%matplotlib inline', third='x = torch.ones(2, device=default_device())', fourth='x.numpy()', fifth='x + torch.ones(2)')
+                 second='%matplotlib inline', third='x = torch.ones(2, device=default_device())',
+                 fourth='x.numpy()', fifth='x + torch.ones(2)')
     def lesson(*names):
         cells_ = [dict(id=n, cell_type='code', source=cells[n].splitlines(keepends=True)) for n in names]
         (tmp_path/'lesson.ipynb').write_text(json.dumps(dict(cells=cells_)))
