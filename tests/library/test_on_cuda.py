@@ -82,6 +82,20 @@ def test_every_schedule_is_the_same_captured(schedule, rounds):
     assert_same(eager, captured)
 
 
+@pytest.mark.parametrize('schedule', [DG(2, 1), Adaptive()], ids=lambda x: x.summary)
+def test_captured_weights_are_eager_weights(schedule):
+    "Without noise, so that both see the same."
+    def run(graphs):
+        learn = small_learner('duel', schedule, device=DEVICE, graphs=graphs, lr=1e-3)
+        learn.game.discriminator[3].p = 0.
+        learn.game.latent = lambda n: torch.linspace(-1, 1, n * 4, device=DEVICE).view(n, 4)
+        return play(learn, 30)
+    eager, captured = run(False), run(True)
+    assert captured.captured and eager.steps == captured.steps
+    for a, b in zip(eager.game.state_dict().values(), captured.game.state_dict().values()):
+        torch.testing.assert_close(a.float(), b.float(), rtol=1e-3, atol=1e-4)
+
+
 # ---- the host does not wait
 
 class Strict(Callback):
