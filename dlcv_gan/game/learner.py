@@ -19,6 +19,7 @@ from fastai.callback.core import (Callback, CancelBackwardException, CancelBatch
                                   TrainEvalCallback, event)
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
+from fastai.callback.training import GradientClip
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import CastToTensor, Learner, Recorder
@@ -98,6 +99,11 @@ INSIDE = ('after_pred', 'after_loss', 'before_backward', 'after_backward', 'befo
 
 def _listens(cb: Callback, name: str) -> bool: # without asking the learner, to which a callback hands on what it lacks
     return hasattr(type(cb), name) or name in vars(cb)
+
+
+def _clips(cb: Callback) -> bool: # fastai's own, not one made of it, which may do what it likes
+    "Is it gradient clipping? That stays on the device, and can be recorded."
+    return type(cb) is GradientClip and 'before_step' not in vars(cb)
 
 
 def _total(terms): # without adding the first to 0: an operation more, forward and backward, at every turn
@@ -330,7 +336,8 @@ class GameLearner(Learner):
 
     def _can_capture(self):
         "Whether turns can be played without Python: the optimizer stays on the device, and nobody listens inside."
-        return self.graphs and capturable(self.opt) and not any(self._listeners(e) for e in INSIDE)
+        return self.graphs and capturable(self.opt) and all(
+            e == 'before_step' and _clips(cb) for e in INSIDE for cb in self._listeners(e))
 
     def _play(self, what, play, inputs):
         "Replay what was captured; play eagerly where it cannot be captured, and three times before it is."
@@ -341,7 +348,8 @@ class GameLearner(Learner):
 
     def _replay(self, what, play, inputs):
         key = (what, self.dtype, tuple((t.shape, t.dtype) for t in inputs), baked(self),
-               *(self._own(p).trained for p in self.steps))
+               *(self._own(p).trained for p in self.steps),
+               *((cb.run, cb.max_norm, cb.norm_type) for cb in self._listeners('before_step')))
         with torch.cuda.device(self.game.device):
             if self.stream is None: self.stream = torch.cuda.Stream()
             seen = self.captured.setdefault(key, 0)

@@ -8,6 +8,7 @@ import torch
 from duel import Duel, play
 from fastai.callback.core import Callback, CancelBatchException
 from fastai.callback.schedule import ParamScheduler, SchedLin
+from fastai.callback.training import GradientClip
 from fastai.optimizer import Adam, OptimWrapper
 from graph_tape import emulated
 from small_games import GAMES, Asks, small_learner
@@ -329,6 +330,37 @@ def test_weight_decay_changed_between_two_fits_takes_effect():
     def decay(learn): learn.opt.set_hyper('wd', .5)
     def slower(learn): learn.opt.set_hyper('mom', .9)
     for change in (decay, slower): assert_same(*both('mended', between=change)[:2])
+
+
+def test_gradients_are_clipped_in_the_recording():
+    eager, captured, seen = both('ring', 11, cbs=[GradientClip(1e-3)])
+    assert_same(eager, captured)
+    assert captured.captured and seen.replays and len(seen.captures) == 2
+    free = both('ring', 11)[0].history
+    assert not np.allclose(free[free.attrs['terms']], eager.history[free.attrs['terms']], equal_nan=True), 'no clip'
+
+
+def test_another_limit_of_the_gradients_takes_effect():
+    def tighter(learn): learn.remove_cb(GradientClip); learn.add_cb(GradientClip(1e-5))
+    def halved(learn): learn.gradient_clip.max_norm = learn.gradient_clip.max_norm / 2
+    def off(learn): learn.gradient_clip.run = False
+    for change in (tighter, halved, off):
+        made = []
+        for graphs in (False, True): # each has a callback of its own, which is changed
+            with emulated():
+                learn = play(small_learner('ring', graphs=graphs, cbs=[GradientClip(1e-3)]), ROUNDS)
+                change(learn)
+                made.append(play(learn, ROUNDS))
+        assert_same(*made)
+        assert made[1].captured
+
+
+def test_a_clip_of_one_s_own_may_ask_the_host_and_is_played_eagerly():
+    class Mine(GradientClip):
+        def before_step(self): super().before_step(); self.seen = getattr(self, 'seen', 0) + 1
+    cb = Mine(1e-3)
+    with emulated() as seen: play(small_learner('ring', graphs=True, cbs=[cb]), ROUNDS)
+    assert cb.seen == 2 * ROUNDS and not seen.captures
 
 
 def test_a_new_optimizer_is_the_one_that_steps():

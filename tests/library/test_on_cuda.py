@@ -7,6 +7,7 @@ import pytest
 import torch
 from duel import play
 from fastai.callback.core import Callback
+from fastai.callback.training import GradientClip
 from fastai.data.core import DataLoaders
 from small_games import GAMES, Asks, small_learner
 
@@ -79,6 +80,14 @@ def test_every_schedule_is_the_same_captured(schedule, rounds):
     eager, captured = (play(small_learner('duel', schedule, device=DEVICE, graphs=g, lr=1e-4), rounds)
                        for g in (False, True))
     assert captured.captured
+    assert_same(eager, captured)
+
+
+def test_clipped_gradients_are_captured():
+    def run(graphs): return play(small_learner('mended', device=DEVICE, graphs=graphs, lr=1e-4,
+                                               cbs=[GradientClip(1e-3)]), 11)
+    eager, captured = run(False), run(True)
+    assert captured.graphs and len(captured.captured) == 2
     assert_same(eager, captured)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.utils._foreach_utils
 from duel import Duel, play
+from fastai.callback.training import GradientClip
 from fastai.data.core import DataLoaders
 from graph_tape import Listing, emulated
 
@@ -86,14 +87,22 @@ class Asks(Duel):
 
 @pytest.mark.parametrize('schedule', [DG(1, 3), WarmUp(2, DG(1, 1)), Adaptive(), WarmUp(2, Adaptive())],
                          ids=lambda s: s.summary)
-def test_no_schedule_asks_the_host(schedule):
-    with emulated(Listing, Listing) as seen: play(small_duel(schedule, Duel()), 10)
+def test_no_schedule_asks_the_host(schedule): assert_static(small_duel(schedule, Duel()))
+
+
+@pytest.mark.parametrize('norm', [2., float('inf'), 1.])
+def test_clipping_gradients_does_not_ask_the_host(norm):
+    assert_static(small_duel(None, Duel(), cbs=[GradientClip(1., norm)]))
+
+
+def assert_static(learn):
+    with emulated(Listing, Listing) as seen: play(learn, 10)
     assert seen.replays and not [f for t in (*seen.turns, *(c['graph'].tape for c in seen.captures)) for f in t.faults]
 
 
-def small_duel(schedule, game):
+def small_duel(schedule, game, **kwargs):
     points = Batches(np.zeros((8, 2), np.float32), bs=4, device=META, resident=True)
-    return GameLearner(DataLoaders(points, device=META), game, schedule, graphs=True, precision='fp32')
+    return GameLearner(DataLoaders(points, device=META), game, schedule, graphs=True, precision='fp32', **kwargs)
 
 
 def test_the_listing_bites():
