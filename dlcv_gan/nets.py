@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['dcgan_init', 'glorot_init', 'Encoder', 'Generator', 'Decoder', 'count_parameters', 'layer_table',
-           'AttributeEmbedding', 'R1Generator', 'add_spectral_norm', 'Discriminator', 'R1Discriminator', 'layer_norm',
-           'DCGANGenerator', 'DCGANDiscriminator', 'PlaneDiscriminator', 'ProjectionDiscriminator', 'mixes_samples',
-           'score_both', 'on_device', 'mlp', 'ToyGenerator', 'ToyDiscriminator']
+           'AttributeEmbedding', 'R1Generator', 'SpectralNorm', 'add_spectral_norm', 'Discriminator', 'R1Discriminator',
+           'layer_norm', 'DCGANGenerator', 'DCGANDiscriminator', 'PlaneDiscriminator', 'ProjectionDiscriminator',
+           'mixes_samples', 'score_both', 'on_device', 'mlp', 'ToyGenerator', 'ToyDiscriminator']
 
 # %% ../nbs/library/nets.ipynb #0653840c
 from collections.abc import Callable
@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
-from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import type_before_parametrizations
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import register_parametrization, type_before_parametrizations
 
 # %% ../nbs/library/nets.ipynb #9718a832
 def dcgan_init(module: nn.Module, # one layer; `net.apply(dcgan_init)` visits them all
@@ -195,11 +195,21 @@ class R1Generator(Generator):
         self.apply(init)
 
 # %% ../nbs/library/nets.ipynb #bf92151b
+class SpectralNorm(_SpectralNorm):
+    "torch's, in fp32 under autocast as well: CUDA's would measure the singular value to three digits."
+    def forward(self,
+                weight: Tensor, # of a dense layer or a convolution
+               ) -> Tensor: # the same, divided by its largest singular value
+        "In training mode one step of power iteration goes before."
+        with torch.autocast(weight.device.type, enabled=False): return super().forward(weight)
+
+
 def add_spectral_norm(net: nn.Module, # changed in place; apply once, after the weights have their start
                      ) -> nn.Module: # the same net
     "Keep the largest singular value of every conv and dense weight at 1."
     for layer in net.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)): spectral_norm(layer)
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            register_parametrization(layer, 'weight', SpectralNorm(layer.weight))
     return net
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from dlcv_gan.nets import (AttributeEmbedding, DCGANDiscriminator, DCGANGenerator, Decoder, Discriminator, Encoder,
                            PlaneDiscriminator, ProjectionDiscriminator, R1Discriminator, R1Generator,
@@ -363,3 +364,37 @@ def test_what_is_handed_in_goes_where_the_net_is():
     there, nothing = on_device(net, x, None)
     assert there.device.type == 'meta' and nothing is None
     assert on_device(nn.Identity(), x)[0] is x and on_device(nn.Linear(2, 2), x)[0] is x
+
+
+# ---- spectral norm
+
+def spectral_discriminator(): # and torch's own, with the same weights
+    torch.manual_seed(0)
+    ours = R1Discriminator(16, 4, spectral=True)
+    state = torch.get_rng_state()
+    torch.manual_seed(0)
+    theirs = R1Discriminator(16, 4)
+    for layer in theirs.modules():
+        if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)): spectral_norm(layer)
+    assert torch.equal(state, torch.get_rng_state())
+    return ours, theirs
+
+
+def test_spectral_norm_is_torchs_to_the_bit():
+    ours, theirs = spectral_discriminator()
+    x = torch.randn(3, 3, 16, 16)
+    for _ in range(3): assert torch.equal(ours(x), theirs(x))
+    assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), theirs.state_dict().values()))
+    assert list(ours.state_dict()) == list(theirs.state_dict()), 'checkpoints of earlier runs fit'
+
+
+def test_spectral_norm_is_measured_in_full_precision(monkeypatch):
+    "On CUDA autocast halves the precision of `mv`, on the CPU it does not: here is asked whether it might."
+    mv = torch.mv
+    def asked(net):
+        seen = []
+        monkeypatch.setattr(torch, 'mv', lambda *x: (seen.append(torch.is_autocast_enabled('cpu')), mv(*x))[1])
+        with torch.autocast('cpu', torch.bfloat16): score = net(torch.randn(3, 3, 16, 16))
+        return set(seen), score.dtype
+    ours, theirs = spectral_discriminator()
+    assert asked(ours) == ({False}, torch.bfloat16) and asked(theirs)[0] == {True}

@@ -18,6 +18,7 @@ from dlcv_gan.game.learner import GameLearner
 from dlcv_gan.game.schedules import DG, Adaptive, WarmUp
 from dlcv_gan.live import Film
 from dlcv_gan.metrics import FeatureNet
+from dlcv_gan.nets import R1Discriminator
 from dlcv_gan.systems import find_system, systems
 
 DEVICE = 'cuda'
@@ -103,6 +104,16 @@ def test_captured_weights_are_eager_weights(schedule):
     assert captured.captured and eager.steps == captured.steps
     for a, b in zip(eager.game.state_dict().values(), captured.game.state_dict().values()):
         torch.testing.assert_close(a.float(), b.float(), rtol=1e-3, atol=1e-4)
+
+
+def test_spectral_norm_is_measured_in_full_precision():
+    def sigma(dtype):
+        torch.manual_seed(0)
+        D = R1Discriminator(16, 4, spectral=True).to(DEVICE)
+        with torch.autocast(DEVICE, dtype, enabled=dtype is not None): D(torch.zeros(1, 3, 16, 16, device=DEVICE))
+        layers = [m for m in D.modules() if hasattr(m, 'parametrizations')]
+        return torch.stack([m.parametrizations.weight.original.norm() / m.eval().weight.norm() for m in layers])
+    torch.testing.assert_close(sigma(torch.bfloat16), sigma(None), rtol=1e-5, atol=1e-6)
 
 
 # ---- the host does not wait
