@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['minimax', 'non_saturating', 'least_squares', 'hinge', 'wasserstein', 'Objective', 'clip_weights', 'input_gradient',
-           'gradient_penalty', 'dragan', 'r1', 'kl', 'reconstruction']
+           'gradient_penalty', 'dragan', 'r1', 'subsampled', 'kl', 'reconstruction']
 
 # %% ../nbs/library/losses.ipynb #e95e29e5
 from typing import Callable, NamedTuple
@@ -115,6 +115,16 @@ def r1(weight: float = 10., # gamma; 10 as in the paper, which halves it too
     "R1's penalty: slope 0 at the real pictures, as weight / 2 times the squared length of the gradient."
     weight = _weight(weight)
     return lambda D, real, fake, y=None: weight / 2 * input_gradient(D, real, y).square().sum(1).mean()
+
+# %% ../nbs/library/losses.ipynb #11deff47
+def subsampled(penalty: Callable, # (D, real, fake, y) -> weighted scalar, a mean over pictures
+               every: int = 4, # the penalty is taken of each `every`-th picture of the batch
+              ) -> Callable: # (D, real, fake, y) -> the same on average, for a share of the cost
+    "A penalty of a part of each batch, as StyleGAN2 takes one ([Karras et al. 2020](https://arxiv.org/abs/1912.04958))."
+    if not isinstance(every, int) or every < 1:
+        raise ValueError(f'every is {every!r}: give a whole number, 1 or more')
+    def part(t): return None if t is None else t[::every]
+    return lambda D, real, fake, y=None: penalty(D, part(real), part(fake), part(y))
 
 # %% ../nbs/library/losses.ipynb #39c11123
 def kl(mean: Tensor, # (n, nz) means of q(z|x)

@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 
 from dlcv_gan.losses import (clip_weights, dragan, gradient_penalty, hinge, input_gradient, kl, least_squares,
-                             minimax, non_saturating, r1, reconstruction, wasserstein)
+                             minimax, non_saturating, r1, reconstruction, subsampled, wasserstein)
 
 torch.set_num_threads(1)
 objectives = dict(minimax=minimax, non_saturating=non_saturating, least_squares=least_squares, hinge=hinge,
@@ -193,6 +193,49 @@ def test_a_penalty_in_double_precision_has_the_right_second_derivative(penalty):
         torch.manual_seed(1) # the same points at each call
         return penalty(lambda x, y=None: (x @ w).tanh().sum(1), x, fake, None)
     assert value(weight).dtype == torch.double and torch.autograd.gradcheck(value, weight)
+
+def critic(): # slopes differ from place to place, and with the condition
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
+    return net, lambda x, y=None: net(torch.cat([x, y], 1)).squeeze(1)
+
+
+@pytest.mark.parametrize('every', [1, 2, 4])
+def test_a_part_of_the_batch_has_the_penalty_of_the_whole_on_average(every):
+    "Each picture is in one of the parts, so the parts' mean is the whole's, in value and in gradient."
+    net, D = critic()
+    real, y = torch.randn(16, 2), torch.randn(16, 1)
+    def learned(values):
+        net.zero_grad()
+        torch.stack(values).mean().backward()
+        return torch.stack(values).mean(), *(p.grad.clone() for p in net.parameters() if p.grad is not None)
+    part = subsampled(r1(2.), every)
+    parts = [part(D, real.roll(i, 0), real, y.roll(i, 0)) for i in range(every)]
+    whole = r1(2.)(D, real, real, y)
+    for a, b in zip(learned([whole]), learned(parts)): torch.testing.assert_close(a, b)
+
+
+def test_a_part_of_a_drawn_penalty_agrees_on_average_too():
+    _, D = critic()
+    real, fake, y = torch.randn(64, 2), torch.randn(64, 2) + 2, torch.randn(64, 1)
+    def mean(penalty): # over batches in any order, as a loader gives them
+        orders = [torch.randperm(64) for _ in range(1500)]
+        return torch.stack([penalty(D, real[i], fake[i], y[i]).detach() for i in orders]).mean().item()
+    for make in (gradient_penalty, dragan):
+        assert mean(subsampled(make(), 4)) == pytest.approx(mean(make()), rel=.03)
+
+
+def test_a_quarter_of_the_batch_is_a_quarter_of_the_work():
+    net, seen = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(.2), nn.Flatten(), nn.Linear(4 * 36, 1)), []
+    def D(x, y=None):
+        seen.append(len(x))
+        return net(x).squeeze(1)
+    x = torch.randn(16, 3, 8, 8).to(memory_format=torch.channels_last)
+    for make in (gradient_penalty, dragan, r1): subsampled(make(), 4)(D, x, -x, None).backward()
+    assert seen == [4, 4, 4]
+    for wrong in (0, -1, 1.5):
+        with pytest.raises(ValueError, match='whole number'): subsampled(r1(), wrong)
+
 
 def test_a_penalty_teaches_no_generator():
     real, fake = torch.randn(4, 2), torch.randn(4, 2, requires_grad=True)
