@@ -120,7 +120,7 @@ def r1(weight: float = 10., # gamma; 10 as in the paper, which halves it too
 def subsampled(penalty: Callable, # (D, real, fake, y) -> weighted scalar, a mean over pictures
                every: int = 4, # the penalty is taken of each `every`-th picture of the batch
               ) -> Callable: # (D, real, fake, y) -> the same on average, for a share of the cost
-    "A penalty of a part of each batch, as StyleGAN2 takes one ([Karras et al. 2020](https://arxiv.org/abs/1912.04958))."
+    "A penalty of a part of each batch, as in StyleGAN2 ([Karras et al. 2020](https://arxiv.org/abs/1912.04958))."
     if not isinstance(every, int) or every < 1:
         raise ValueError(f'every is {every!r}: give a whole number, 1 or more')
     def part(t): return None if t is None else t[::every]
