@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .losses import minimax, non_saturating
+from .losses import kl, minimax, non_saturating
 from .nets import DCGANDiscriminator
 from .rng import random_fork
 
@@ -127,6 +127,20 @@ that returns a number"""
     yield (_near(extra(W, std), (W*std).square().sum()),
            'noises of different coordinates are independent: their squares add up')
 
+
+@law('vae.5')
+def _vae_5(answer):
+    "three things: your learner or VAE, unseen pictures (n, 3, h, w) in [-1,1], the bound of the lesson's VAE in nats"
+    try: learn, x, ours = answer
+    except (TypeError, ValueError): raise _Unfit('these are not three things in brackets') from None
+    game, ours = getattr(learn, 'game', learn).eval(), _number(ours)
+    with torch.no_grad():
+        mean, logvar = game.encode(x)
+        found = game.decode(mean + torch.randn_like(mean)*(logvar/2).exp())
+    error = (found.float().cpu() - x.cpu()).square().mean().item()
+    yours = x[0].numel()/2 * math.log(2*math.pi*math.e*error) + kl(mean, logvar).item()
+    yield yours < ours, f'your bound is {yours:.0f} nats per picture, that of the lesson {ours:.0f}; lower is better'
+
 # %% ../nbs/library/check.ipynb #22da7023
 @law('gan.1')
 def _gan_1(points):
@@ -183,6 +197,23 @@ def _acgan_2(attributes):
     yield (_near(d(real, fake), 3*on_real),
            'a cross-entropy of raw scores and zeros and ones, summed over attributes, mean over the batch')
     yield _near(g(real, fake), 3*on_fake), 'the same for the generator, on its fakes'
+
+
+@law('acgan.5')
+def _acgan_5(answer):
+    "three numbers: the accuracy and the distance of your game, and the distance of the lesson's ACGAN"
+    accuracy, yours, ours = _numbers(answer, 3)
+    yield 0 <= accuracy <= 1 and yours > 0, 'an accuracy lies between 0 and 1, and a distance is more than 0'
+    yield accuracy >= .95, f'an accuracy of {accuracy:.3f} is too low to count: 0.95 is asked for'
+    yield yours < ours, f'your distance is {yours:.2f}, that of the lesson {ours:.2f}; lower is better'
+
+
+@law('gan.5')
+def _gan_5(answer):
+    "two numbers: the FID of your game and that of the lesson's repaired GAN, on the same held-out faces"
+    yours, ours = _numbers(answer, 2)
+    yield yours > 0 and ours > 0, 'a Fréchet distance of two different sets is more than 0'
+    yield yours < ours, f'your FID is {yours:.2f}, that of the lesson {ours:.2f}; lower is better'
 
 # %% ../nbs/library/check.ipynb #99a2ab28
 @law('wgan.1')

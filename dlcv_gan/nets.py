@@ -357,7 +357,7 @@ class ProjectionDiscriminator(nn.Module):
 # %% ../nbs/library/nets.ipynb #e6407e0e
 def mixes_samples(net: nn.Module, # a discriminator, say
                  ) -> bool: # False where each sample of a batch has the score that it would have alone
-    "Does what a net says of one sample depend on the others? Yes for BatchNorm, and for classes that nobody knows."
+    "Does the output for one sample depend on the others? True for BatchNorm, and for unknown module classes."
     def mixes(module):
         kind = type_before_parametrizations(module)
         if not (kind.__module__.startswith('torch.nn.') or kind.__module__.split('.')[0] == __name__.split('.')[0]):
@@ -373,7 +373,7 @@ def score_both(net: Callable, # (x, *conditions) -> scores (n, ...), or a tuple 
                fake: Tensor, # (m, ...), of the same shape otherwise
                *conditions: Tensor | None, # (n, ...) each, the same for real and fake
                one_pass: bool = True, # both as one batch? False for a net that mixes samples
-              ) -> tuple: # what the net says of the real ones, and of the fakes
+              ) -> tuple: # outputs for the real samples, and for the fakes
     "Scores of real and of fake samples, where the net allows it from one pass over both."
     if not one_pass: return net(real, *conditions), net(fake, *conditions)
     both = net(torch.cat([real, fake]), *(None if y is None else torch.cat([y, y]) for y in conditions))

@@ -29,7 +29,6 @@ from ..models.gan import GAN
 from ..losses import non_saturating
 from ..nets import (DCGANDiscriminator, DCGANGenerator, R1Discriminator, R1Generator, ToyDiscriminator,
                            ToyGenerator, mixes_samples, score_both)
-from ..rng import random_fork
 from ..worlds.points import ring
 
 # %% ../../nbs/command/bench.ipynb #24353307
@@ -44,7 +43,8 @@ def build_nets(name: str, # a key of `NETS`
               ) -> tuple[nn.Module, nn.Module]: # generator, discriminator: the same weights at each call
     "The nets that every contender starts from."
     sizes = () if name == 'ring' else (size,)
-    with random_fork(0):
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0) # `torch.manual_seed` would seed every GPU as well, for good
         return tuple(net(*sizes, **({} if width is None else {'width': width})) for net in NETS[name])
 
 

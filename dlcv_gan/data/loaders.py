@@ -80,7 +80,7 @@ def _as_items(items):
 
 # %% ../../nbs/library/data/loaders.ipynb #5d0f61c3
 def _label(y, names):
-    "What is told of an item: its attributes by name or by number, or a number."
+    "The caption of an item: its attributes by name or by number, or a number."
     if y.numel() < 2: return f'{y.item():g}' if not names else names[0] if y.item() > .5 else f'not {names[0]}'
     return ', '.join(names[i] if names else str(i) for i in (y.flatten() > .5).nonzero().flatten().tolist())
 

@@ -18,7 +18,7 @@ from torch import Tensor
 # %% ../../nbs/library/game/graphs.ipynb #b24140e9
 def graphs_wanted(device: torch.device, # where the game is played
                  ) -> bool: # on CUDA, unless the environment variable DLCV_GAN_GRAPHS is 0
-    "Shall turns be captured where nobody has said so?"
+    "Are turns captured by default?"
     return device.type == 'cuda' and os.environ.get('DLCV_GAN_GRAPHS', '1') != '0'
 
 
@@ -42,7 +42,7 @@ def baked(learn: Learner, # a `GameLearner`
 def asks_the_host(play: Callable, # a turn, or a cycle
                   device: torch.device, # where the game is played
                  ) -> tuple: # what `play` returned, and whether the device had to be waited for
-    "Play once and watch: what asks the host for a number cannot be captured, and on CUDA a capture that fails is dear."
+    "Run once and see whether it synchronises with the host, which cannot be captured: failed captures are expensive."
     if not torch.cuda.is_available(): return play(), False
     mode = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode('warn')

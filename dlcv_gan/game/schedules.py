@@ -31,7 +31,7 @@ class Schedule:
                notes: dict[str, Tensor], # what the game noted on this turn
                state: Tensor, # as for `gate`
               ):
-        "Hear what came of a turn; by default nothing is remembered."
+        "Use the notes of a turn; by default nothing is kept."
 
     @property
     def period(self) -> int | None: # None: not known, or it never repeats
@@ -52,7 +52,7 @@ class EveryRound(Schedule):
     def moves(self,
               i: int, # number of the round
              ) -> tuple[str, ...]: # all of them
-        "Everybody, always."
+        "All players in every round."
         return self.players
 
 

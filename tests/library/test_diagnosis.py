@@ -4,11 +4,12 @@ import pandas as pd
 import pytest
 import torch
 from fastai.data.core import DataLoaders
+from torch import nn
 
 from dlcv_gan.data.loaders import Batches
-from dlcv_gan.diagnosis import CollapseWatch, Comparison, compare, diagnose
+from dlcv_gan.diagnosis import CollapseWatch, Comparison, compare, diagnose, diversity_within
 from dlcv_gan.game.learner import GameLearner
-from dlcv_gan.losses import minimax
+from dlcv_gan.losses import minimax, non_saturating
 from dlcv_gan.models.gan import GAN
 from dlcv_gan.nets import DCGANDiscriminator, DCGANGenerator
 
@@ -44,6 +45,7 @@ def test_it_is_silent_on_games_that_go_well(kw):
     ('D dead', dict(rank=.5, d=1.386), [good._replace(distance=.6)] * 2),
     ('mode collapse', dict(), [good._replace(diversity=.05, duplicates=1.)] * 2),
     ('mode collapse', dict(), [good, good._replace(diversity=.1), good._replace(diversity=.1)]),
+    ('conditional collapse', dict(), [good._replace(conditional_diversity=.05, real_conditional_diversity=.4)] * 2),
     ('not finite', dict(g=lambda i: float('nan') if i == 499 else 1.), ()),
     ('not finite', dict(d=lambda i: float('inf') if i == 499 else 1.), ()),
     ('explosion', dict(d=lambda i: 1e4 if i > 470 else 1.), ())])
@@ -84,3 +86,49 @@ def test_the_watch_looks_on_without_disturbing_and_warns_once_an_episode():
     assert all(torch.equal(a, b) for a, b in zip(watched.game.state_dict().values(), alone.game.state_dict().values()))
     assert 'D too strong' in [w.kind for w in watch.warnings] and len(watch.looks) == 6 and len(watch.real) == 16
     assert [w.kind for w in watch.warnings].count('D too strong') == 1
+
+
+def test_conditional_collapse_is_said_once_it_is_sure_and_never_beside_mode_collapse():
+    one_each = good._replace(conditional_diversity=.05, real_conditional_diversity=.4)
+    assert kinds(history(), [one_each, good]) == kinds(history(200), [one_each] * 2) == []
+    assert kinds(history(), [one_each._replace(conditional_diversity=.2)] * 2) == []
+    assert kinds(history(), [one_each._replace(diversity=.05, duplicates=1.)] * 2) == ['mode collapse']
+
+def test_diversity_within_a_condition_takes_pairs_of_one_condition():
+    x = torch.stack([torch.full((3, 4, 4), v) for v in (0., .2, 1., .4)])
+    assert diversity_within(x, torch.tensor([0, 0, 1, 1])) == pytest.approx((.2 + .6) / 2)
+    rows = torch.tensor([[1., 0.], [0., 1.], [1., 1.], [1., 0.]])
+    assert diversity_within(x, rows) == pytest.approx(.4)
+    assert np.isnan(diversity_within(x, torch.arange(4)))
+    assert diversity_within(x, torch.zeros(4)) == pytest.approx(compare(x, x).diversity)
+    with pytest.raises(ValueError, match='one condition a picture'): diversity_within(x, torch.zeros(3))
+
+
+class OnePictureEach(nn.Module):
+    "Draws one picture for each condition (rows of zeros and ones), and no more of the code than `code` says."
+    nz = 8
+    def __init__(self, code):
+        super().__init__()
+        self.code, self.pictures = code, nn.Parameter(noise(4, 3, 32, 32, seed=5), requires_grad=True)
+    def forward(self, z, y):
+        wobble = z.repeat(1, 3 * 32 * 32 // self.nz).view(-1, 3, 32, 32)
+        return ((y @ self.pictures.flatten(1)).view(-1, 3, 32, 32) + self.code * wobble).clamp(-1, 1)
+
+@pytest.mark.parametrize('code, labelled, settings, found', [
+    (.1, True, {}, True), (1., True, {}, False),     # one picture a condition, or as varied as the real ones
+    (.1, True, dict(conditions=0), False), (.1, False, {}, False)])
+def test_the_watch_sees_what_collapses_within_its_conditions(code, labelled, settings, found):
+    y = torch.eye(4)[torch.arange(64) % 4]
+    images = (noise(64, 1, 1, 3).expand(64, 32, 32, 3).numpy() * 127 + 128).astype(np.uint8) # one colour each
+    class Ignores(DCGANDiscriminator):
+        def forward(self, x, y=None): return super().forward(x)
+    game = GAN(OnePictureEach(code), Ignores(32, 4, norm=None), non_saturating)
+    if not labelled: game.sample = lambda n, y=None, z=None: game.generator(game.latent(n) if z is None else z,
+                                                                            torch.eye(4)[torch.arange(n) % 4])
+    batches = Batches(images, *([y] if labelled else []), bs=8)
+    learn = GameLearner(DataLoaders(batches, device=torch.device('cpu')), game, lr=(0., 0.), precision='fp32')
+    watch = CollapseWatch(every=10, n=32, window=20, patience=20, say=None, **settings)
+    with learn.no_bar(), learn.no_logging(): learn.fit_rounds(40, cbs=[watch])
+    assert ('conditional collapse' in [w.kind for w in watch.warnings]) == found
+    looked = [not np.isnan(l.conditional_diversity) for l in watch.looks]
+    assert all(looked) if labelled and not settings else not any(looked)

@@ -35,8 +35,8 @@ async function visibleDirections(net, nz, y) {
 
 function contradictions(on, names) { // what no drawn face, or hardly one, has
   const is = name => on[names.indexOf(name)], hair = HAIR.filter(is);
-  if (hair.length > 1) return `${hair.map(h => inWords(h).split(' ')[0]).join(' and ')} hair at once: no face that the generator has learnt from had two hair colours. See what it makes of the wish.`;
-  if (is('Straight_Hair') && is('Wavy_Hair')) return 'Straight and wavy at once: no face that the generator has learnt from was both. See what it makes of the wish.';
+  if (hair.length > 1) return `${hair.map(h => inWords(h).split(' ')[0]).join(' and ')} hair at once: no face that the generator has learnt from had two hair colours. See what it draws for this condition.`;
+  if (is('Straight_Hair') && is('Wavy_Hair')) return 'Straight and wavy at once: no face that the generator has learnt from was both. See what it draws for this condition.';
   if (is('Male') && is('Heavy_Makeup')) return 'Rare: 8 of 100 drawn men wear heavy makeup. What was seen seldom is drawn with less care.';
   if (is('Male') && is('Wearing_Lipstick')) return 'Rare: 10 of 100 drawn men wear lipstick. What was seen seldom is drawn with less care.';
   return '';
@@ -56,7 +56,7 @@ function showChange(canvas, data, index, area, side) { // orange where a flip ha
 demo('faces', {
   title: 'Faces to order',
   models: ['faces'],
-  note: 'Switch an attribute: the noise z stays as it is, so it is the same person with another hair or mouth. Then walk through z: the wishes stay, and the person changes.',
+  note: 'Switch an attribute: the noise z stays as it is, so it is the same person with another hair or mouth. Then change z: the attributes stay, and the person changes.',
 }, async (box, { faces: net }) => {
   const { labels: names, nz, size } = net.about;
   let z = normals(7, nz), on = names.map(n => BEGIN.includes(n)), directions = randomDirections(20, nz), draws = 20;
@@ -79,7 +79,7 @@ demo('faces', {
     return { face, change, says, tile: el('button', { type: 'button', class: 'faces-tile', onclick: () => flip(i) }, face, change, says) };
   });
 
-  const wishes = el('div', { class: 'faces-wishes' }, el('fieldset', { class: 'demo-choices' }, el('legend', {}, 'The wishes, y'), switches));
+  const wishes = el('div', { class: 'faces-wishes' }, el('fieldset', { class: 'demo-choices' }, el('legend', {}, 'The attributes, y'), switches));
   const say = words(wishes);
   box.append(
     el('div', { class: 'faces-board' },
@@ -87,7 +87,7 @@ demo('faces', {
       el('div', { class: 'faces-walk' }, plane.element, el('fieldset', { class: 'demo-choices' }, el('legend', {}, 'A map of the noise z; its directions:'), choices)),
       el('div', { class: 'faces-sliders' }, walks.map(w => w.element)),
       wishes),
-    el('p', { class: 'demo-label' }, 'The same z with one wish flipped. Below each, in orange, what the flip has changed. Press one to take it.'),
+    el('p', { class: 'demo-label' }, 'The same z with one attribute flipped. Below each, in orange, what the flip has changed. Press one to take it.'),
     el('div', { class: 'faces-strip' }, strip.map(s => s.tile)));
 
   // -- state

@@ -3,14 +3,14 @@ import { Game, DEFAULTS, WORLDS, OBJECTIVES, PENALTIES, moves, realBatch } from 
 
 // Each preset teaches one thing; the sentence says what to see.
 const PRESETS = {
-  'The mended game': [{ penalty: 'r1', weight: .1, lrD: 3e-3, lrG: 3e-3 }, 'D pays for being steep at real points (R1). Its opinion, the background, grows <b>soft</b>; the fakes spread, find <b>all 8 modes</b> and settle on them.'],
-  'The plain game': [{}, 'The same game without a penalty. The two swing together: the fakes <b>sweep over the plane</b>, reach the modes late, and few of them come to rest on one.'],
-  'Collapse': [{ objective: 'minimax', d: 5, lrD: 3e-3 }, 'Minimax at 5:1. D is soon so sure that its opinion is a plateau with a cliff: <b>no slope leads to the other modes</b>, and the fakes stay on two of the eight. Set the penalty to R1 while it runs: they come free.'],
-  'D too sure': [{ objective: 'minimax', d: 5, lrD: 5e-3, lrG: 5e-4 }, 'D learns ten times as fast as G, and minimax gives G nothing where D is sure: <b>the arrows vanish</b>. Change the objective to non-saturating while it runs, and they are back at once.'],
-  'Round and round': [{ objective: 'wasserstein' }, 'Wasserstein with nothing to hold D’s slope. D only says “over there”; G runs, D turns round. The fakes <b>circle for ever</b> as one clump, and the scores never calm down.'],
-  'D asleep': [{ d: 0, g: 1 }, 'D never moves. G climbs the hill of a judge that has seen nothing, and <b>all fakes shrink to its top</b>: one point, on no mode. Whatever G knows of the data, D has told it.'],
-  'G in a hurry': [{ d: 1, g: 5 }, 'Five G steps to one of D. All fakes run to the place that D likes best at the moment; D learns better, and they <b>hop on together</b>: one or two modes at a time.'],
-  'G opens': [{ d: 5, g: 3, first: 'g', penalty: 'r1', weight: .1, lrD: 3e-3, lrG: 3e-3 }, 'Look at the strip: GGGDDDDD. G’s first steps follow an <b>untrained judge</b>. Let D open instead: other first rounds, and by round 200 either order reaches all 8 modes. Order alone did not break this game.'],
+  'The mended game': [{ penalty: 'r1', weight: .1, lrD: 3e-3, lrG: 3e-3 }, 'The R1 penalty keeps D’s gradient small at real points. Its score, the background, becomes <b>smooth</b>; the fakes spread, reach <b>all 8 modes</b> and stay on them.'],
+  'The plain game': [{}, 'The same game without a penalty. Both networks oscillate: the fakes <b>sweep over the plane</b>, reach the modes late, and few of them stay on one.'],
+  'Collapse': [{ objective: 'minimax', d: 5, lrD: 3e-3 }, 'Minimax at 5:1. D’s score is soon flat almost everywhere, with a steep edge: <b>no gradient leads to the other modes</b>, and the fakes stay on two of the eight. Set the penalty to R1 while it runs: they spread again.'],
+  'D too sure': [{ objective: 'minimax', d: 5, lrD: 5e-3, lrG: 5e-4 }, 'D’s learning rate is ten times G’s, and the gradient of the minimax loss vanishes where D is sure: <b>the arrows disappear</b>. Change the objective to non-saturating while it runs, and they are back at once.'],
+  'Round and round': [{ objective: 'wasserstein' }, 'The Wasserstein objective without a bound on D’s gradient. D gives one direction, G follows it, D reverses it. The fakes <b>go round</b> as one cluster, and the scores do not converge.'],
+  'D asleep': [{ d: 0, g: 1 }, 'D is never updated. G maximises the score of an untrained D, and <b>all fakes shrink to its maximum</b>: one point, on no mode. All that G learns about the data comes through D.'],
+  'G in a hurry': [{ d: 1, g: 5 }, 'Five G steps per D step. All fakes move to where the current D is highest; D is updated, and they <b>move on together</b>: one or two modes at a time.'],
+  'G opens': [{ d: 5, g: 3, first: 'g', penalty: 'r1', weight: .1, lrD: 3e-3, lrG: 3e-3 }, 'Look at the strip: GGGDDDDD. G’s first steps follow an <b>untrained discriminator</b>. Let D open instead: the first rounds differ, and by round 200 either order reaches all 8 modes. The order alone does not make this training fail.'],
 };
 
 const NAMES = { ring: 'ring of 8', grid: 'grid of 9', minimax: 'minimax', non_saturating: 'non-saturating', least_squares: 'least squares', hinge: 'hinge',
@@ -194,7 +194,7 @@ class Page {
     this.find('.play-start').hidden = true;
     if (!Number.isFinite(row.adversarial)) {
       this.play(false);
-      this.find('.play-see').innerHTML = '<b>The numbers have left the finite world.</b> A lower learning rate or a penalty would have kept them. Reset.';
+      this.find('.play-see').innerHTML = '<b>The training has diverged: its numbers are no longer finite.</b> A lower learning rate or a penalty may prevent this. Reset.';
     }
   }
 
