@@ -15,6 +15,7 @@ ROOT = DOCS.parent
 BUILD = DOCS/'_build'
 sys.path[:0] = [str(DOCS), str(ROOT/'tools')]
 from api import read_module
+from captions import CAPTION, captions_of
 from checks import broken_links, foreign_requests, links_of, lost_sources, site_pages # noqa: F401
 from conf import cfg
 from rooms import LESSON, PAGES, contents, page_of, rooms, sidebar # noqa: F401
@@ -143,9 +144,6 @@ def adapt_code(cell: dict, place: Place, fold: bool = False) -> dict | None:
 
 # ---- figures: what to see, in words
 
-CAPTION = '**Figure:**' # what the paragraphs of a caption cell begin with; it stands below the cell that draws
-
-
 def pictures(cell: dict) -> list[dict]:
     "The outputs of a cell that are pictures."
     return [o for o in cell.get('outputs', ()) if any(k.startswith('image/') for k in o.get('data', {}))]
@@ -184,17 +182,6 @@ def with_captions(cell: dict, said: list, before: str, targets: dict) -> list[di
         if caption or not parts or parts[-1][1]: parts.append(([], caption))
         parts[-1][0].append(o)
     return [dressed(outputs, caption, i == 0) for i, (outputs, caption) in enumerate(parts)]
-
-
-def captions_of(nb: dict) -> dict:
-    "Cell id -> what the caption cell below it says of each figure: paragraphs that begin with **Figure:**."
-    found, above = {}, None
-    for c in nb['cells']:
-        text = ''.join(c['source'])
-        if c['cell_type'] == 'markdown' and text.startswith(CAPTION):
-            found[above] = [p.strip() for p in text.split(CAPTION)[1:]]
-        above = c.get('id')
-    return found
 
 
 def lost_captions(books: dict) -> list[str]:

@@ -11,6 +11,7 @@ import base64, hashlib, io, json, os, re, subprocess, sys, time
 from pathlib import Path
 
 import nbformat
+from captions import captions_of
 from nbclient import NotebookClient
 from PIL import Image
 
@@ -117,8 +118,8 @@ def readme():
     "Turn index.ipynb into README.md; its pictures go to docs/readme/."
     nb, out, pics = nbformat.read(NBS/'index.ipynb', as_version=4), [], ROOT/'docs'/'readme'
     pics.mkdir(parents=True, exist_ok=True)
-    for c, below in zip(nb.cells, [*nb.cells[1:], None]):
-        said = re.match(r'\*\*Figure:\*\* (.*)', below.source if below else '')
+    captions = captions_of(nb)
+    for c in nb.cells:
         hidden = re.search(r'(?m)^#\|\s*hide', c.source)
         if c.cell_type == 'markdown': out.append(c.source)
         if c.cell_type == 'markdown' or hidden: continue
@@ -130,7 +131,7 @@ def readme():
             if kind:
                 name = f"{c.id}-{j}.{kind.removeprefix('image/')}"
                 (pics/name).write_bytes(base64.b64decode(data[kind]))
-                out.append(f'![{said[1] if said else ""}](docs/readme/{name})')
+                out.append(f'![{captions.get(c.id, [""])[0]}](docs/readme/{name})')
             elif o.output_type == 'stream' or 'text/plain' in data:
                 out.append('```\n' + (o.get('text') or data.get('text/plain')).rstrip() + '\n```')
     text = re.sub(r'\]\((?!\w+:)([\w./-]+\.ipynb)', r'](nbs/\1', '\n\n'.join(out)) # nbs/ is one folder deeper
