@@ -1,5 +1,5 @@
 "Notebooks with widgets in JupyterLab, in a real browser: every cell runs, and the kernel hears what is pressed."
-import contextlib, os, re, secrets, shutil, socket, subprocess, sys, time, urllib.request
+import contextlib, json, os, re, secrets, shutil, socket, subprocess, sys, time, urllib.request
 from pathlib import Path
 
 import pytest
@@ -7,6 +7,7 @@ import pytest
 from chromium import browser
 
 pytest.importorskip('jupyterlab', reason='no JupyterLab: `pip install jupyterlab`')
+playwright = pytest.importorskip('playwright.sync_api', reason='no Playwright: `pip install playwright`')
 ROOT = Path(__file__).resolve().parents[2]
 if not (ROOT/'nbs').is_dir(): pytest.skip('the notebooks are in the repository', allow_module_level=True)
 # one worker: two JupyterLabs and their kernels at a time keep each other waiting
@@ -68,6 +69,7 @@ def site(tmp_path_factory):
 def executed(site, name: str):
     "A notebook, opened and run from its first cell to its last; what goes wrong is told when the page is closed."
     url, token, chromium = site
+    start_kernel(url, token, name)
     wrong = []
     with contextlib.closing(chromium.new_context(viewport=dict(width=1200, height=900))) as context:
         page = context.new_page()
@@ -76,8 +78,8 @@ def executed(site, name: str):
         page.on('pageerror', lambda e: wrong.append(str(e)))
         page.on('request', lambda r: wrong.append(r.url)
                 if not r.url.startswith((url, url.replace('http', 'ws', 1), 'data:', 'blob:')) else None)
-        # on a busy machine JupyterLab may ask something, such as for a kernel: whenever it does, the usual answer
-        page.add_locator_handler(page.locator('.jp-Dialog').first, lambda dialog: answer(dialog))
+        # on a busy machine JupyterLab may ask something: whenever it does, and as often as it does, the usual answer
+        page.add_locator_handler(page.locator('.jp-Dialog').first, lambda dialog: answer(dialog), no_wait_after=True)
         page.goto(f'{url}lab/tree/{name}.ipynb?reset&token={token}')
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
         wait(page, lambda: run_all(page), 'the notebook does not start')
@@ -87,10 +89,19 @@ def executed(site, name: str):
     assert not wrong, wrong
 
 
+def start_kernel(url: str, token: str, name: str):
+    "Give the notebook its kernel before it is opened: a page that finds none on a busy machine asks which one to take."
+    session = dict(path=f'{name}.ipynb', name=name, type='notebook', kernel=dict(name='python3'))
+    request = urllib.request.Request(f'{url}api/sessions', json.dumps(session).encode(),
+                                     {'Authorization': f'token {token}', 'Content-Type': 'application/json'})
+    with urllib.request.urlopen(request, timeout=120) as reply: assert reply.status == 201, reply.read()
+
+
 def answer(dialog):
-    "Press the dialog's default button, and say in the log what was asked."
-    print('JupyterLab asked:', ' '.join(dialog.inner_text().split()))
-    dialog.locator('.jp-mod-accept').last.click()
+    "Press the dialog's default button, and say in the log what was asked; a dialog that has gone by itself is answered."
+    with contextlib.suppress(playwright.TimeoutError):
+        print('JupyterLab asked:', ' '.join(dialog.inner_text(timeout=5000).split()))
+        dialog.locator('.jp-mod-accept').last.click(timeout=5000)
 
 
 def run_all(page) -> bool:
