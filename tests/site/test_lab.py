@@ -82,19 +82,30 @@ def executed(site, name: str):
         page.add_locator_handler(page.locator('.jp-Dialog').first, lambda dialog: answer(dialog), no_wait_after=True)
         page.goto(f'{url}lab/tree/{name}.ipynb?reset&token={token}')
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
-        wait(page, lambda: run_all(page), 'the notebook does not start')
+        wait(page, lambda: connected(url, token, name), 'the page does not find its kernel')
+        run_all(page)
         wait(page, lambda: page.evaluate(OVER), 'the notebook does not come to its end', 600)
         assert not page.locator(FAILED).count(), page.locator(FAILED).first.inner_text()
         yield page
     assert not wrong, wrong
 
 
-def start_kernel(url: str, token: str, name: str):
-    "Give the notebook its kernel before it is opened: a page that finds none on a busy machine asks which one to take."
-    session = dict(path=f'{name}.ipynb', name=name, type='notebook', kernel=dict(name='python3'))
-    request = urllib.request.Request(f'{url}api/sessions', json.dumps(session).encode(),
+def ask(url: str, token: str, **data):
+    "The server's sessions, or, with data, a new one."
+    request = urllib.request.Request(f'{url}api/sessions', json.dumps(data).encode() if data else None,
                                      {'Authorization': f'token {token}', 'Content-Type': 'application/json'})
-    with urllib.request.urlopen(request, timeout=120) as reply: assert reply.status == 201, reply.read()
+    with urllib.request.urlopen(request, timeout=120) as reply: return json.load(reply)
+
+
+def start_kernel(url: str, token: str, name: str):
+    "Give the notebook its kernel before it is opened: on a busy machine a page that finds none asks for it."
+    ask(url, token, path=f'{name}.ipynb', name=name, type='notebook', kernel=dict(name='python3'))
+
+
+def connected(url: str, token: str, name: str) -> bool:
+    "Whether the page speaks to its kernel: a command given too early makes it ask for one."
+    kernels = [s['kernel'] for s in ask(url, token) if s['path'] == f'{name}.ipynb']
+    return any(k['connections'] and k['execution_state'] == 'idle' for k in kernels)
 
 
 def answer(dialog):
@@ -104,12 +115,10 @@ def answer(dialog):
         dialog.locator('.jp-mod-accept').last.click(timeout=5000)
 
 
-def run_all(page) -> bool:
-    "Choose Run > Run All Cells; a page that is not yet ready for it lets the command pass."
+def run_all(page):
+    "Choose Run > Run All Cells."
     page.get_by_role('menuitem', name='Run', exact=True).click()
     page.get_by_role('menuitem', name='Run All Cells', exact=True).click()
-    page.wait_for_timeout(2000)
-    return any(text.strip('[] :') for text in page.locator('.jp-CodeCell .jp-InputArea-prompt').all_inner_texts())
 
 
 FAILED = '[data-mime-type="application/vnd.jupyter.error"]'
