@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from dlcv_gan.models.acgan import ACGAN
-from dlcv_gan.models.iclevr import R4Discriminator, R4Generator, build_cgan, build_strong_cgan
+from dlcv_gan.models.iclevr import R4Discriminator, R4Generator, SceneEvaluator, build_cgan, build_strong_cgan
 from dlcv_gan.nets import layer_table
 from dlcv_gan.systems import find_system
 
@@ -52,3 +52,17 @@ def test_the_strong_game_is_an_acgan_with_24_questions_and_no_batchnorm_in_d():
     assert isinstance(game, ACGAN) and game.discriminator.heads(torch.zeros(2, 3, 32, 32))[1].shape == (2, 24)
     assert not any(isinstance(m, torch.nn.modules.batchnorm._NormBase) for m in game.discriminator.modules())
     assert find_system('R4.CGAN').labels == 24 and find_system('R4.CGAN').schedule.g == 4
+
+
+def test_the_small_evaluator_learns_to_tell_colours_and_leaves_no_trace():
+    "Flat pictures of three colours with a square of another, wherever it lies."
+    torch.manual_seed(1)
+    before, y = torch.get_rng_state(), torch.eye(3).repeat(128, 1)
+    x = torch.full((384, 3, 16, 16), -.2)
+    places = torch.randint(0, 12, (384, 2), generator=torch.Generator().manual_seed(0))
+    for i, (left, top) in enumerate(places.tolist()):
+        x[i, i % 3, top:top + 4, left:left + 4] = 1
+    net = SceneEvaluator.fit(x, y, epochs=4, bs=32)
+    assert torch.equal(before, torch.get_rng_state()) and not net.training
+    assert (net.probabilities(x).argmax(1) == y.argmax(1)).float().mean() > .95
+    with pytest.raises(ValueError, match='384 pictures, 3 rows'): SceneEvaluator.fit(x, y[:3])
