@@ -2,6 +2,7 @@
 import pytest
 import torch
 
+from dlcv_gan.metrics import FeatureNet
 from dlcv_gan.models.acgan import ACGAN
 from dlcv_gan.models.iclevr import R4Discriminator, R4Generator, SceneEvaluator, build_cgan, build_strong_cgan
 from dlcv_gan.nets import layer_table
@@ -66,3 +67,12 @@ def test_the_small_evaluator_learns_to_tell_colours_and_leaves_no_trace():
     assert torch.equal(before, torch.get_rng_state()) and not net.training
     assert (net.probabilities(x).argmax(1) == y.argmax(1)).float().mean() > .95
     with pytest.raises(ValueError, match='384 pictures, 3 rows'): SceneEvaluator.fit(x, y[:3])
+
+
+def test_the_small_evaluator_is_read_as_it_was_written_and_a_foreign_file_is_named(tmp_path):
+    x, y = torch.rand(8, 3, 16, 16) * 2 - 1, torch.eye(4).repeat(2, 1)
+    net = SceneEvaluator.fit(x, y, epochs=1, bs=4)
+    again = SceneEvaluator.load(net.save(tmp_path/'small.safetensors'))
+    assert torch.equal(net.probabilities(x), again.probabilities(x)) and not again.training
+    foreign = FeatureNet.random(device='cpu').save(tmp_path/'foreign.safetensors')
+    with pytest.raises(ValueError, match='foreign.*SceneEvaluator.save'): SceneEvaluator.load(foreign)

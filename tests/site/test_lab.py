@@ -109,7 +109,7 @@ def connected(url: str, token: str, name: str) -> bool:
 
 
 def answer(dialog):
-    "Press the dialog's default button, and say in the log what was asked; one that has gone is answered."
+    "Press the dialog's default button, and say in the log what was asked; one that has gone by itself needs none."
     with contextlib.suppress(playwright.TimeoutError):
         print('JupyterLab asked:', ' '.join(dialog.inner_text(timeout=5000).split()))
         dialog.locator('.jp-mod-accept').last.click(timeout=5000)
