@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 NB ?=
 
-.PHONY: demo test test-all lab docs gpu clean notebooks export readme bench demos
+.PHONY: demo test test-all lab docs gpu clean notebooks export readme bench demos runs
 
 .venv/.base: settings.ini setup.py
 	$(PYTHON) -m venv .venv
@@ -46,6 +46,10 @@ bench: .venv/.ready         ## our learner against the bare loop, plain fp32 and
 demos: .venv/.ready         ## draw, train and export the models that the site's demos play with (an hour or two)
 	$(BIN)/python tools/demos.py train
 	$(BIN)/python tools/demos.py export
+
+runs: .venv/.ready          ## draw, train and keep the runs that the package carries (hours; resumable)
+	$(BIN)/python tools/runs.py train
+	$(BIN)/python tools/runs.py keep
 
 export: .venv/.ready        ## nbs/ -> dlcv_gan/
 	nbdev_export

@@ -17,6 +17,7 @@ setup(
     classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Education',
                  'Programming Language :: Python :: 3'],
     packages=find_packages(include=[cfg['lib_path'], cfg['lib_path'] + '.*']), include_package_data=True,
+    package_data={cfg['lib_path']: ['weights/*', 'weights/*/*']},
     install_requires=shlex.split(cfg['requirements']), extras_require=extras,
     python_requires='>=' + cfg['min_python'], zip_safe=False,
     entry_points={'console_scripts': shlex.split(cfg['console_scripts']),

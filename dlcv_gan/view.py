@@ -286,6 +286,14 @@ def curve_panels(history: pd.DataFrame, # one row a turn
     return [terms for p in history['player'].unique() if (terms := loss_terms(history, p))]
 
 
+def _cut_spikes(ax, columns):
+    "Limits of the middle 99 % of each curve, where a few values would press it into less than half of the panel."
+    if len(values := columns.replace([np.inf, -np.inf], np.nan)) < 200: return
+    low, high = values.quantile(.005).min(), values.quantile(.995).max()
+    if (values.max().max() - values.min().min()) > 2 * (high - low) > 0:
+        ax.set_ylim(low - .05 * (high - low), high + .05 * (high - low))
+
+
 def plot_curves(history: pd.DataFrame, # a learner's history: one row a move
                 # column names for each panel, as [['vae.kl'], ['vae.reconstruction']]; None: one panel a player
                 panels: list | None = None,
@@ -295,7 +303,7 @@ def plot_curves(history: pd.DataFrame, # a learner's history: one row a move
                 smooth: int | None = None, # moves in the rolling mean; None takes a fortieth of them
                 log: bool = False, # logarithmic y axis
                ) -> Figure: # a figure to show or save
-    "Training curves, raw values faint behind their rolling mean; raises `ValueError` for a column that is not there."
+    "Training curves, raw values faint behind their rolling mean, spikes cut off; `ValueError` for a missing column."
     if not len(history): raise ValueError('the history is empty: train at least one round first')
     if not panels: panels = curve_panels(history); titles = titles or [terms[0].split('.')[0] for terms in panels]
     panels = [[p] if isinstance(p, str) else list(p) for p in panels]
@@ -312,6 +320,7 @@ def plot_curves(history: pd.DataFrame, # a learner's history: one row a move
             ax.set_title(titles[i] if titles else words.split('.')[-1].replace('_', ' '), fontsize=10)
             ax.set_ylabel(ylabel)
             if log: ax.set_yscale('log')
+            else: _cut_spikes(ax, history[terms].astype(float))
             if len(terms) > 1: ax.legend(fontsize=8, frameon=False)
     plt.close(fig)
     return fig

@@ -3,47 +3,23 @@
     python tools/demos.py train [NAME ...]    worlds and runs, in demos/; what is finished stays, what stopped goes on
     python tools/demos.py export [NAME ...]   the finished runs -> docs/_static/demos/models
 """
-import argparse, json, shlex, subprocess, sys, tomllib
-from functools import cache
+import json
 from pathlib import Path
 
 import numpy as np
 import torch
+from runs import ROOT, Recipes
 
-ROOT = Path(__file__).resolve().parents[1]
-RUNS, SITE = ROOT/'demos', ROOT/'docs'/'_static'/'demos'/'models'
-RECIPES = tomllib.loads((ROOT/'docs'/'demos.toml').read_text(encoding='utf-8'))
-
-
-def command(*words):
-    subprocess.run([sys.executable, '-m', 'dlcv_gan.cli.command', *map(str, words)], check=True, cwd=ROOT)
-
-
-@cache
-def world(data: str) -> Path:
-    "A folder of drawn pictures; what is drawn already stays."
-    kind, *flags = shlex.split(RECIPES['data'][data])
-    command('draw', kind, RUNS/'data'/data, *flags)
-    return RUNS/'data'/data
-
-
-def train(name: str):
-    "Train a model, or go on where it was stopped."
-    recipe, run = RECIPES['models'][name], RUNS/name
-    if (run/'weights.safetensors').exists(): return print(f'{name}: trained')
-    system, *flags = shlex.split(recipe['train'])
-    command('train', *(['--out', run, '--resume'] if (run/'settings.json').exists()
-                       else [system, '--data', world(recipe['data']), '--out', run, *flags]))
+SITE = ROOT/'docs'/'_static'/'demos'/'models'
+RECIPES = Recipes(ROOT/'docs'/'demos.toml', ROOT/'demos')
 
 
 def export(name: str):
     "A finished run as files of the site, with what its demo needs beside the nets."
     from dlcv_gan.cli.export import export_run
-    run = RUNS/name
-    if not (run/'weights.safetensors').exists():
-        raise SystemExit(f'{name} is not trained; first run: python tools/demos.py train {name}')
-    said = export_run(run, SITE, name, only=RECIPES['models'][name].get('parts'),
-                      train=RECIPES['models'][name]['train'], **EXTRAS.get(name.split('-')[0], lambda run: {})(run))
+    run, recipe = RECIPES.trained(name), RECIPES.models[name]
+    extras = EXTRAS.get(name.split('-')[0], lambda run: {})(run)
+    said = export_run(run, SITE, name, only=recipe.get('parts'), train=recipe['train'], **extras)
     print(f"{name}: {said['bytes']/1e6:.2f} MB, {said['parity']:.0e} from PyTorch")
 
 
@@ -79,13 +55,13 @@ def rounded(x): return np.round(x.numpy().astype(float), 4).tolist()
 def faces(split: str):
     "The drawn faces that the demos' models learned from ('train'), or some that they never saw."
     from dlcv_gan.data.pictures import open_pictures
-    return open_pictures(world('faces'), split=split, size=32)
+    return open_pictures(RECIPES.world('faces'), split=split, size=32)
 
 
 def sprites():
     "Real pictures, no part of any training: 32 faces, and 8 horses before 8 zebras, each set a file with its labels."
     from dlcv_gan.data.pictures import open_pictures
-    real, animals = faces('test'), [open_pictures(world('animals')/f'test{side}', size=64) for side in 'AB']
+    real, animals = faces('test'), [open_pictures(RECIPES.world('animals')/f'test{side}', size=64) for side in 'AB']
     sheet('faces', real.images[:32], names=list(real.attributes), labels=np.asarray(real.labels[:32]).tolist())
     sheet('animals', np.concatenate([a.images[:8] for a in animals]))
 
@@ -100,11 +76,4 @@ def sheet(name: str, images, **about):
 
 
 if __name__ == '__main__':
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=['train', 'export'])
-    p.add_argument('names', nargs='*', metavar='NAME', help='models of docs/demos.toml (default: all)')
-    args = p.parse_args()
-    if unknown := [n for n in args.names if n not in RECIPES['models']]:
-        p.error(f'docs/demos.toml has no model {unknown[0]}; there are {", ".join(RECIPES["models"])}')
-    for name in args.names or RECIPES['models']: globals()[args.what](name)
-    if args.what == 'export': sprites()
+    if RECIPES.main(__doc__, 'export', export).what == 'export': sprites()

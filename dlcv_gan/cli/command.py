@@ -92,15 +92,22 @@ def _draw_horse2zebra(out, given):
 def _json(result): print(json_text(result))
 
 
+def _run_of(args):
+    "The folder of the run that was named, a user's or the package's."
+    from dlcv_gan.runs.pretrained import pretrained_run
+    return pretrained_run(args.pretrained) if args.pretrained else Path(args.run)
+
+
 def _sample(args):
     "A grid of pictures from a run."
     from dlcv_gan.game.base import draw
     from dlcv_gan.runs.folder import load_run, read_conditions_of
     from dlcv_gan.view import save_picture
     if not 1 <= args.n <= 10_000: raise ValueError(f'--n {args.n}: give 1 to 10000 pictures')
-    out = Path(args.out) if args.out else Path(args.run)/f'sample-seed{args.seed}.png'
+    run, file = _run_of(args), f'seed{args.seed}.png'
+    out = Path(args.out or (f'{args.pretrained}-{file}' if args.pretrained else run/f'sample-{file}'))
     if out.suffix.lower() not in ('.png', '.jpg', '.jpeg'): raise ValueError(f'--out {out}: name the file .png or .jpg')
-    game, y = load_run(args.run), read_conditions_of(args.run, args.n, args.on)
+    game, y = load_run(run), read_conditions_of(run, args.n, args.on)
     check_output(out)
     print(save_picture(draw(game, args.n, y=y, seed=args.seed), out))
 
@@ -115,9 +122,10 @@ def _score(args):
     from dlcv_gan.runs.folder import load_run
     from dlcv_gan.runs.scoring import in_words, score_run
     from dlcv_gan.runs.settings import RunSettings
-    settings, game = _as_asked(RunSettings.read(args.run), args), load_run(args.run)
+    run = _run_of(args)
+    settings, game = _as_asked(RunSettings.read(run), args), load_run(run)
     with redirect_stdout(sys.stderr): result = score_run(game, settings, args.data, args.n, args.evaluator)
-    result = dict(run=str(args.run), system=settings.system, **result)
+    result = dict(run=args.pretrained or args.run, system=settings.system, **result)
     if args.json: return _json(result)
     for name, value in result.items(): print(f'{name:18} {in_words(value)}')
 
@@ -196,14 +204,20 @@ def _on_stderr(line): print(line, file=sys.stderr, flush=True)
 
 # %% ../../nbs/command/command.ipynb #b91aa8f0
 def _systems(args):
-    "What can be trained."
-    from dlcv_gan.runs.settings import objectives, penalties
+    "What can be trained, and what the package carries trained."
+    from dlcv_gan.runs.pretrained import pretrained_names, pretrained_run, published_scores
+    from dlcv_gan.runs.scoring import in_words
+    from dlcv_gan.runs.settings import RunSettings, objectives, penalties
     from dlcv_gan.systems import systems
     for s in systems().values():
         takes = ' '.join(inspect.signature(s.build).parameters)
         print(f'{s.name:12} {s.short:10} {s.title}\n{"":23} {s.schedule.summary}, batch {s.bs}, lr {s.lr}, '
               f'{s.rounds:,} rounds\n{"":23} settings: {takes}')
-    print('\nobjectives  ', *objectives(), '\npenalties   ', 'none', *penalties())
+    print('\nobjectives  ', *objectives(), '\npenalties   ', 'none', *penalties(), '\n')
+    for name in pretrained_names():
+        settings, distance = RunSettings.read(pretrained_run(name)), published_scores(name)['frechet_distance']
+        print(f'{name:23} pretrained: {settings.system}, {settings.rounds:,} rounds of {settings.bs}; Fréchet distance '
+              f'{in_words(distance["samples"]["value"])} (real {in_words(distance["real"]["value"])})')
 
 
 def _describe(args):

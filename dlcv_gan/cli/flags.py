@@ -179,23 +179,31 @@ def _on_bad(p, default):
         f'at a bad row or picture: stop and name it (raise), or name it and go on (skip; {default})'))
 
 
+def _run(p):
+    which = p.add_mutually_exclusive_group(required=True)
+    which.add_argument('run', metavar='RUN', nargs='?', help='a folder that `train` wrote')
+    which.add_argument('--pretrained', metavar='NAME', help=(
+        'a run that the package carries, instead of RUN (`dlcv_gan systems` lists them)'))
+
+
 def _sample(subs):
     p = _sub(subs, 'sample', 'a grid of pictures from a run', [
         'dlcv_gan sample runs/gan', 'dlcv_gan sample runs/gan --n 64 --seed 3 --out grid.jpg',
-        'dlcv_gan sample runs/acgan --on Male'])
-    p.add_argument('run', metavar='RUN', help='a folder that `train` wrote')
+        'dlcv_gan sample runs/acgan --on Male', 'dlcv_gan sample --pretrained gan-faces'])
+    _run(p)
     p.add_argument('--n', type=int, default=32, help='pictures (default 32)')
     p.add_argument('--seed', type=seed, default=0, help='of the latent codes (default 0)')
     p.add_argument('--on', nargs='*', metavar='NAME',
                    help='labels that shall hold, all others not (default: as in the training data)')
-    p.add_argument('--out', metavar='FILE', help='.png or .jpg (default RUN/sample-seed0.png)')
+    p.add_argument('--out', metavar='FILE', help='.png or .jpg (default RUN/sample-seed0.png, or NAME-seed0.png)')
 
 
 def _score(subs):
     p = _sub(subs, 'score', 'measure what a run draws against its test pictures', [
         'dlcv_gan score runs/gan', 'dlcv_gan score runs/gan --data hw4_data --json',
-        'dlcv_gan score runs/acgan --evaluator male.safetensors'])
-    p.add_argument('run', metavar='RUN', help='a folder that `train` wrote')
+        'dlcv_gan score runs/acgan --evaluator male.safetensors',
+        'dlcv_gan score --pretrained gan-faces --data hw4_data'])
+    _run(p)
     p.add_argument('--data', metavar='DIR', help="test pictures from here (default: the run's data)")
     p.add_argument('--n', type=int, default=1000, help='samples and test pictures at most (default 1000)')
     p.add_argument('--evaluator', metavar='FILE', help=(

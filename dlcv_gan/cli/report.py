@@ -142,7 +142,7 @@ anime = Course('Course C: faces from a text', 'adlxmlds', (
 
 # %% ../../nbs/command/report.ipynb #1f70026c
 def _exam(key, name):
-    figures = tuple(f'exam_{key}/{exam}.png' for exam in ('test', 'new_test'))
+    figures = tuple(f'exam_{key}/{exam}{kind}.png' for exam in ('test', 'new_test') for kind in ('', '_requests'))
     numbers = (('accuracy of what is handed in', 'handed_in'), ('mean over draws', 'mean'),
                ('lower end of its interval', 'low'), ('upper end', 'high'), ('guessing', 'guessing'))
     return Section(f'Task 1, {name}: results',

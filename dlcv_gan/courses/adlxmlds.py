@@ -13,7 +13,7 @@ import torch
 from fastai.torch_core import default_device
 from PIL import Image
 
-from .handin import HandIn, Source, save_curves, seconds_of, share
+from .handin import HandIn, Source, measured, save_curves, seconds_of, share
 from .hw3 import find_tagged_run, hair_and_eyes, open_tagged, tag_part
 from ..data.readers import EYES, HAIR, read_tag_lines
 from ..game.base import Game, draw
@@ -31,7 +31,8 @@ figures = [('wishes.png', 'The first lines of the text, five faces each'),
 def _found(s):
     samples, real, guessing = (share(s[k], digits=1) for k in ('samples', 'real', 'guessing'))
     return (f"{samples} of the samples (a classifier that never saw one; it is right on {real} of test faces, and "
-            f"always naming the commonest colour would be on {guessing})")
+            f"always naming the commonest colour would be on {guessing}"
+            + ('; that is not obeying)' if measured(s['samples']) and s['samples'] <= s['guessing'] else ')'))
 
 
 def answers(scores: dict, # what `anime` measured

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..data.pictures import Pictures, open_pictures
 from ..files import check_output, is_litter, json_text, write_text
-from ..metrics import FeatureNet, diversity, kernel_distance, sharpness, with_interval
+from ..metrics import diversity, kernel_distance, sharpness, with_interval, world_features
 from ..runs.folder import digest_of, hold_run
 from ..runs.settings import RunSettings, digest
 from ..runs.training import go_on, start, train_run
@@ -279,9 +279,10 @@ def sharp_and_diverse(x: Tensor, # pictures (n, c, h, w) in [-1,1]
 
 def score_samples(samples: Tensor, # pictures (n, c, h, w) in [-1,1]
                   real: Tensor, # test pictures to compare with
+                  world: str = 'faces', # whose features measure the distance, as for `world_features`
                  ) -> dict: # plain numbers
     "Sharpness, diversity and distance of a set of samples."
-    net = FeatureNet.random(seed=0)
+    net = world_features(world)
     distance = with_interval(kernel_distance, net.features(samples), net.features(real))
     return dict(**sharp_and_diverse(samples), kernel_distance=distance._asdict())
 

@@ -36,13 +36,13 @@ def parts(root: str | Path, # the folder of faces
         smoke=dict(width=4, nz=16, bs=16, rounds=12, lr=[2e-3]),
         laptop=dict(width=16, nz=64, bs=32, rounds=600, lr=[2e-3]),
         full=dict(width=32, nz=1024, bs=64, rounds=30_000, lr=[1e-3]))
-    gan = at_scale(scale=scale,
+    gan = dict(common, betas=[0., .99], flip=True, **at_scale(scale=scale,
         smoke=dict(width=4, nz=16, bs=16, rounds=12, lr=[1e-3], ema=.9),
         laptop=dict(width=16, nz=64, bs=16, rounds=2400, lr=[1e-3], ema=.99),
-        full=dict(width=64, nz=128, bs=64, rounds=50_000, lr=[2e-4], ema=.999, best_every=1000))
+        full=dict(width=64, nz=128, bs=64, rounds=50_000, lr=[2e-4], ema=.999, best_every=1000)))
     found = dict(vae=dict(system='vae', **common, **vae, betas=[.9, .999], one_cycle=True, set=['kl_weight=0.25']),
-                 gan=dict(system='gan-mended', **common, **gan, flip=True))
-    if attribute: found['acgan'] = dict(system='acgan-mended', **common, **gan, flip=True, attributes=[attribute])
+                 gan=dict(system='gan-mended', **gan))
+    if attribute: found['acgan'] = dict(system='acgan-mended', **gan, attributes=[attribute])
     return found
 
 # %% ../../nbs/handins/hw4.ipynb #b971fda9
@@ -152,15 +152,20 @@ def answers(scores: dict, # what `hw4` measured
     sharp, e = [m['samples']['sharpness'] for m in (gan, vae)], vae['test_mse']
     times = (f'{sharp[0] / sharp[1]:.1f} times as sharp as' if all(map(measured, sharp)) and sharp[1] else
              f"{share(*sharp)} of the sharpness of")
+    sharper = all(map(measured, sharp)) and sharp[0] > sharp[1]
+    far = [m['samples']['kernel_distance']['value'] for m in (gan, vae)]
+    nearer = all(map(measured, far)) and far[0] < far[1]
     def of_real(part, what): return share(part[what], real[what])
     def distance(part): return with_range(part['samples']['kernel_distance'])
     found = [
         ('Mean squared error of the VAE on the test set',
          f"{e:.4f} with pixels in [-1, 1], averaged over pixels, channels and the {scores['test_pictures']} test "
          f"pictures ({e / 4:.5f} with pixels in [0, 1], {e * 127.5 ** 2:.0f} with 0..255). "
-         f"Always answering the mean face gives {vae['mean_face_mse']:.4f}."),
+         f"Always answering the mean face gives {vae['mean_face_mse']:.4f}."
+         + ('' if e < vae['mean_face_mse'] else ' So this VAE is no better than the mean face: it has learned nothing '
+            'yet.')),
         ('What the VAE has learned',
-         f"The KL divergence ended at {vae['kl']:.0f} nats a picture (weighted {vae['kl_weight']:g}): that is how "
+         f"The KL divergence ended at {vae['kl']:.0f} nats per picture (weighted {vae['kl_weight']:g}): that is how "
          "much a code says about its face. Detail that the code does not hold is averaged away: "
          f"reconstructions have {share(vae['reconstruction_sharpness'], real['sharpness'])} of the real faces' "
          f"sharpness, random samples {of_real(vae['samples'], 'sharpness')}."),
@@ -170,26 +175,34 @@ def answers(scores: dict, # what `hw4` measured
          f"{of_real(gan['samples'], 'diversity')} of the real faces' diversity, the VAE's "
          f"{of_real(vae['samples'], 'diversity')}. Kernel distance to the test faces, "
          f"smaller is nearer: VAE {distance(vae)}, GAN {distance(gan)}. "
-         + ('Sharper, as the course expects.' if all(map(measured, sharp)) and sharp[0] > sharp[1] else
-            'Not sharper here: this GAN has not been trained long enough, or has failed.')
+         + ('Not sharper here: this GAN has not been trained long enough, or has failed.' if not sharper else
+            'Sharper and nearer, as the course expects.' if nearer else
+            'Sharper, but farther from the test faces: sharpness alone proves nothing.' if all(map(measured, far)) else
+            'Sharper; how far from real faces was not measured.')
          + (' Sharper than the real faces means noise, not detail.'
             if measured(sharp[0]) and sharp[0] > real['sharpness'] else '')),
         ('How the GAN was kept in balance',
-         f"{gan['recipe']}. Over the last tenth of the run the discriminator put {share(gan['rank'])} of the (real, "
-         "fake) pairs in order: 100 % would mean that it has won, 50 % that it guesses."),
+         f"{gan['recipe']}. Over the last tenth of the run the discriminator scored the real face of a (real, fake) "
+         f"pair higher in {share(gan['rank'])} of the pairs (the AUC of its scores): at 100 % it separates the two "
+         "sets completely, at 50 % it guesses."),
     ]
     if 'acgan' not in scores:
         return [*found, ('ACGAN', 'Not trained: it was left out, or these pictures have no labels that vary.')]
     acgan = scores['acgan']
     samples, test, name = acgan['found']['accuracy'], acgan['found_in_real']['accuracy'], acgan['attribute']
     by_attribute, by_code = acgan['change_with_the_attribute'], acgan['change_with_the_code']
+    diverse = acgan['samples']['diversity'], real['diversity']
     if max(by_attribute, by_code) < SEEN: kept = 'it draws one and the same picture, whatever it is asked for.'
     elif by_code < SEEN: kept = 'it draws one picture for each answer, so there is no face to keep.'
+    elif all(map(measured, diverse)) and diverse[0] < .1 * diverse[1]:
+        kept = 'its samples hardly differ from one another, so there is little to keep.'
+    elif not measured(samples): kept = 'whether the attribute was switched at all was not measured.'
+    elif samples <= .75: kept = 'as the attribute is not switched, this says nothing about what stays the same.'
     else:
         kept = ('most of the face is kept.' if by_attribute < .5 * by_code else 'part of the face is kept.'
                 if by_attribute < .9 * by_code else 'the attribute brings another face with it.')
     return [*found, (f'ACGAN: does it obey, and what else changes with {name}?',
-        f"A classifier that never saw a sample judges {acgan['samples_judged']:,} of them, half asked for {name}: "
+        f"A classifier that never saw a sample looks at {acgan['samples_judged']:,} of them, half asked for {name}: "
         f"right in {share(samples, digits=1)} of the cases (guessing 50 %; on test faces in {share(test, digits=1)}). "
         f"Switching the attribute changes a pixel by {by_attribute:.3f} of 2, another code by {by_code:.3f}: {kept}"
         + (' It does not obey.' if measured(samples) and samples <= .75 else ''))]

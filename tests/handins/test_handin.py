@@ -294,6 +294,18 @@ def test_course_c_answers_each_line_with_five_pictures(course_b, tmp_path):
         adlxmlds.anime(text, tmp_path/'three', scale='smoke', weights=course_b[0]/'gan', say=quiet)
 
 
+def test_a_collapsed_model_and_tags_at_the_rate_of_the_commonest_get_no_praise(course_b):
+    scores = json.loads(json.dumps(course_b[1]))
+    scores['real'].update(sharpness=.1, diversity=.5)
+    scores['gan'].update(sharpness=.1, diversity=.4)
+    scores['cgan'].update(sharpness=.1, diversity=.01)
+    for name, samples in (('hair', .2), ('eyes', .6)): scores['tags'][name].update(samples=samples, guessing=.2)
+    text = dict(hw3.answers(scores))
+    random_faces, tagged = text['How good are the faces?'].split('Faces from tags')
+    assert 'collapsed' in tagged and 'collapsed' not in random_faces
+    hair, eyes = text['Are the tags obeyed?'].split('Eyes:')
+    assert 'that is not obeying' in hair and 'not obeying' not in eyes
+
 # ---- course D
 
 @pytest.fixture(scope='module')
@@ -359,6 +371,42 @@ def test_what_was_not_measured_is_no_number(course_d):
     for v in scores['faces']['found'].values(): v['samples'] = None
     assert 'right on an unknown share (not measured) of the samples' in dict(lab7.answers(scores))[
         'Faces: are the conditions met?']
+
+def test_a_dead_generator_and_a_blind_evaluator_get_no_praise(course_d):
+    scores = json.loads(json.dumps(course_d[1]))
+    def said(held_out, scale='full', **exam):
+        other = json.loads(json.dumps(scores))
+        other.update(scale=scale)
+        other['evaluator']['held_out'] = held_out
+        for s in other['cgan'].values(): s.update(exam)
+        return dict(lab7.answers(other))
+    good = said(.95, mean=.6, low=.55, high=.65, spread=.04)
+    assert 'Above guessing on both' in good['Accuracy of the conditional GAN'] and 'weak' not in good['Who grades?']
+    assert 'it also chose the round' in good['Who grades?']
+    dead = said(.95, mean=.2, low=.2, high=.2, spread=0.)['Accuracy of the conditional GAN']
+    assert 'Above' not in dead and 'scored the same' in dead
+    blind = said(.1, mean=.6, low=.55, high=.65, spread=.04)
+    assert 'hardly better than guessing' in blind['Who grades?'] and 'chose' not in blind['Who grades?']
+    assert 'Above' not in blind['Accuracy of the conditional GAN']
+    assert 'own errors' in said(.75, mean=.6, low=.55, high=.65, spread=.04)['Who grades?']
+    assert 'chose' not in said(.95, scale='laptop')['Who grades?']
+
+def test_each_sheet_says_below_its_pictures_what_was_asked_for(course_d):
+    out, _ = course_d
+    for model in ('cgan', 'cnf'):
+        for exam in ('test', 'new_test'):
+            width, height = Image.open(out/f'exam_{model}'/f'{exam}_requests.png').size
+            assert width > 8 * 96 and height > 4 * 96
+    page = (out/'index.html').read_text()
+    assert 'exam_cgan/test_requests.png' in page and 'exam_cgan/test.png' in page
+
+def test_the_small_evaluator_is_kept_and_given_again(course_d):
+    from dlcv_gan.models.iclevr import SceneEvaluator
+    out, scores = course_d
+    again = lab7.open_evaluator(out/'evaluator.safetensors')
+    assert isinstance(again, SceneEvaluator) and scores['evaluator']['kind'] == 'small'
+    assert torch.equal(again.probabilities(x := torch.zeros(2, 3, 32, 32)), SceneEvaluator.load(
+        out/'evaluator.safetensors').probabilities(x))
 
 def test_guessing_is_what_guessing_scores(course_d):
     from dlcv_gan.scores import top_k_accuracy

@@ -66,6 +66,34 @@ def test_a_dead_generator_and_what_was_not_measured_are_told_as_such(handed_in):
         said = ' '.join(dict(answers(blind)).values())
         assert 'not measured' in said and 'nan' not in said and 'does not obey' not in said
 
+def test_nothing_is_praised_that_does_not_work(handed_in):
+    "What is kept says nothing while the attribute is not switched; sharper is no praise beside a larger distance."
+    scores = json.loads((handed_in/'metrics.json').read_text())
+    def said(**of_acgan):
+        other = json.loads(json.dumps(scores))
+        other['acgan'].update(dict(change_with_the_attribute=.1, change_with_the_code=.4), **of_acgan)
+        other['acgan']['samples']['diversity'] = other['real']['diversity'] * of_acgan.get('alive', 1.)
+        return answers(other)[-1][1]
+    obeyed = dict(scores['acgan']['found'], accuracy=.95)
+    assert 'most of the face is kept' in said(found=obeyed)
+    deaf = said(found=dict(obeyed, accuracy=.5))
+    assert 'does not obey' in deaf and 'is kept' not in deaf
+    collapsed = said(found=obeyed, alive=.02)
+    assert 'is kept' not in collapsed and 'hardly differ' in collapsed
+    unknown = said(found=dict(obeyed, accuracy=None))
+    assert 'is kept' not in unknown and 'not measured' in unknown
+    sharp = json.loads(json.dumps(scores))
+    for part, sharpness, distance in (('vae', .01, .1), ('gan', .05, .2)):
+        sharp[part]['samples'].update(sharpness=sharpness, kernel_distance=dict(value=distance, low=distance - .01,
+                                                                               high=distance + .01))
+    sharp['real']['sharpness'] = .1
+    text = dict(answers(sharp))['VAE against GAN']
+    assert 'as the course expects' not in text and 'farther' in text
+    sharp['gan']['samples']['kernel_distance'] = dict(value=.05, low=.04, high=.06)
+    assert 'Sharper and nearer' in dict(answers(sharp))['VAE against GAN']
+    sharp['vae'].update(test_mse=.2, mean_face_mse=.1)
+    assert 'no better than the mean face' in dict(answers(sharp))['Mean squared error of the VAE on the test set']
+
 def faces(**columns): # attribute -> its values, one a picture
     labels = np.array(list(columns.values()), np.uint8).T
     return Pictures(np.zeros((len(labels), 8, 8, 3), np.uint8), labels, list(columns))

@@ -4,12 +4,18 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from fastai.torch_core import default_device
 from hypothesis import given, settings, strategies as st
+from safetensors.torch import save
 
 from dlcv_gan.diagnosis import CollapseWatch
-from dlcv_gan.metrics import (FeatureNet, asked_and_found, diversity, duplicates, frechet_distance, kernel_distance,
-                              mse, sharpness, with_interval)
+from dlcv_gan.metrics import (FeatureNet, asked_and_found, diversity, duplicates, floats_of, frechet_distance,
+                              kernel_distance, mse, sharpness, with_interval, world_features)
+from dlcv_gan.worlds.animals import draw_animals
+from dlcv_gan.worlds.anime import draw_anime
+from dlcv_gan.worlds.faces import draw_faces
+from dlcv_gan.worlds.scenes import draw_scenes
 
 
 torch.set_num_threads(1)
@@ -123,6 +129,53 @@ def test_feature_nets_are_repeatable_saved_and_loaded(tmp_path):
     (tmp_path/'bad.safetensors').write_bytes(file.read_bytes()[:100])
     with pytest.raises(ValueError, match='damaged'): FeatureNet.load(tmp_path/'bad.safetensors')
     with pytest.raises(FileNotFoundError, match='no feature net'): FeatureNet.load(tmp_path/'none.safetensors')
+
+def test_a_net_keeps_what_is_said_about_it(tmp_path):
+    net = FeatureNet.random(3)
+    net.about = dict(world='faces', attributes=['Male'], frechet_distance=.3)
+    assert FeatureNet.load(net.save(tmp_path/'net.safetensors')).about == net.about
+    old = tmp_path/'old.safetensors'
+    old.write_bytes(save(net.state_dict())) # of a version that kept weights alone
+    assert FeatureNet.load(old).about == {}
+
+
+DRAWN = dict(faces=lambda n, seed: draw_faces(n, seed=seed, size=64),
+             anime=lambda n, seed: draw_anime(n, seed=seed, size=64),
+             scenes=lambda n, seed: draw_scenes(n, seed=seed, size=64),
+             animals=lambda n, seed: (draw_animals(n, seed, 64, np.arange(n) % 2), None))
+
+
+@pytest.mark.parametrize('world', DRAWN)
+def test_the_package_carries_a_net_for_each_world_that_does_what_it_says_of_itself(world):
+    "On pictures that it has not seen: its attributes, and how far apart equal sets are."
+    net, n = world_features(world), 400
+    (first, labels), (second, _) = DRAWN[world](n, 501), DRAWN[world](n, 502)
+    assert net.about['world'] == world and len(net.about['attributes']) == net.attributes
+    if labels is not None: # each right as often as published, as far as n pictures can tell
+        right = ((net.attribute_probabilities(first).numpy() > .5) == labels).mean(0)
+        published = np.array(net.about['accuracy'])
+        assert (right >= published - 4 * np.sqrt(published * (1 - published) / n) - .01).all()
+    a, b = net.features(first), net.features(second)
+    equal = with_interval(kernel_distance, a, b)
+    assert equal.low < net.about['kernel_distance'] + .005 and equal.high > net.about['kernel_distance'] - .005
+    blurred = F.avg_pool2d(floats_of(first), 5, 1, 2)
+    assert kernel_distance(net.features(blurred), b) > 10 * max(equal.high, .001)
+
+
+def test_distances_grow_with_the_damage():
+    net, x, y = world_features('faces'), *(floats_of(draw_faces(300, seed=s, size=64)[0]) for s in (601, 602))
+    reals, noise = net.features(x), torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    damages = dict(noise=lambda k: (y + .05 * 3 ** k * noise).clamp(-1, 1),
+                   blur=lambda k: F.avg_pool2d(F.pad(y, [k + 1] * 4, mode='replicate'), 2 * k + 3, 1),
+                   people=lambda k: y[torch.arange(300) % (64 // 4 ** k)], fade=lambda k: y * (.7, .4, .1)[k])
+    for name, damage in damages.items():
+        distances = [frechet_distance(net.features(damage(k)), reals) for k in range(3)]
+        assert frechet_distance(net.features(y), reals) < distances[0] < distances[1] < distances[2], name
+
+
+def test_an_unknown_world_is_named_with_those_that_are_known():
+    with pytest.raises(ValueError, match='cats.*anime, faces'): world_features('cats')
+
 
 def test_a_fitted_net_knows_its_attribute():
     light = torch.arange(64) % 2

@@ -92,6 +92,14 @@ def test_curves_show_every_value_on_the_axis_asked_for():
     with pytest.raises(ValueError, match='no column "generator.kl"'): plot_curves(h, [['generator.kl']])
     with pytest.raises(ValueError, match='empty'): plot_curves(h[:0])
 
+def test_one_spike_does_not_press_the_curves_flat():
+    h = history(600)
+    h.loc[h.index[:2], ['discriminator.adversarial', 'generator.adversarial']] = 1e4
+    low, high = plot_curves(h).axes[0].get_ylim()
+    assert low < 0 < high < 1 and plot_curves(h[:100]).axes[0].get_ylim()[1] > 1e4 # of a short one nothing is cut off
+    assert plot_curves(h, log=True).axes[0].get_ylim()[1] > 1e4
+
+
 def test_a_map_of_latents_names_its_colours():
     figure = tsne(noise(40, 5), torch.arange(40) % 2, 'Male', seed=0)
     assert {t.get_text() for t in figure.axes[0].get_legend().get_texts()} == {'Male: yes (20)', 'Male: no (20)'}
