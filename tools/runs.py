@@ -20,7 +20,7 @@ class Recipes:
 
     def command(self, *words):
         env = os.environ | ({'OMP_NUM_THREADS': str(self.threads)} if self.threads else {})
-        subprocess.run([sys.executable, '-m', 'dlcv_gan.cli.command', *map(str, words)], check=True, cwd=ROOT, env=env)
+        subprocess.run([sys.executable, '-m', 'dlcv_gan', *map(str, words)], check=True, cwd=ROOT, env=env)
 
     def world(self, data: str) -> Path:
         "A folder of drawn pictures; what is drawn already stays."

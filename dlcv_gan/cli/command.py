@@ -347,6 +347,3 @@ def main(argv: list[str] | None = None, # the arguments; None: those of the proc
             complain(e)
             return 3
         except KeyboardInterrupt: print('\nstopped', file=sys.stderr); return 130
-
-# %% ../../nbs/command/command.ipynb #d1e51d7b
-if __name__ == '__main__' and 'get_ipython' not in globals(): sys.exit(main()) # python -m dlcv_gan.cli.command

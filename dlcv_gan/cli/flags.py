@@ -356,6 +356,7 @@ def make_parser() -> argparse.ArgumentParser: # of the whole command
     "All subcommands with their flags and examples; what was typed is `subcommand`."
     parser = Parser(prog='dlcv_gan', epilog=EPILOG, description=(
         "Draw data, train the course reports' generative models on it, look, measure."))
+    parser.add_argument('--version', action='version', version=f'dlcv_gan {dlcv_gan.__version__}')
     subs = parser.add_subparsers(dest='subcommand', required=True, metavar='COMMAND')
     for add in (_draw, _train, _sample, _score, _translate, _evaluator, _courses, _export, _report, _release, _systems,
                 _study, _bench): add(subs)

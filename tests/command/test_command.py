@@ -86,7 +86,7 @@ def test_killed_run_goes_on_to_the_same_weights(whole, faces, tmp_path):
     flags = json.loads((whole/'settings.json').read_text())['flags']
     words = [str(w) for k, v in flags.items() if k != 'system'
              for w in (f"--{k.replace('_', '-')}", *([] if v is True else v if isinstance(v, list) else [v]))]
-    command = [sys.executable, '-m', 'dlcv_gan.cli.command', 'train', 'gan', *words, '--out', str(run)]
+    command = [sys.executable, '-m', 'dlcv_gan', 'train', 'gan', *words, '--out', str(run)]
     process = subprocess.Popen(command, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         deadline = time.time() + 120
@@ -107,7 +107,7 @@ def test_killed_run_goes_on_to_the_same_weights(whole, faces, tmp_path):
 
 def test_ctrl_c_saves_and_says_how_to_go_on(faces, tmp_path):
     run = tmp_path/'stopped'
-    command = [sys.executable, '-m', 'dlcv_gan.cli.command', 'train', 'vae', '--data', str(faces), *SMALL, '--rounds',
+    command = [sys.executable, '-m', 'dlcv_gan', 'train', 'vae', '--data', str(faces), *SMALL, '--rounds',
                '100000', '--save-every', '6', '--out', str(run)]
     process = subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.time() + 120
@@ -351,7 +351,7 @@ def test_one_cycle_rises_and_falls_and_survives_a_resume(faces, tmp_path):
     "The rate is a function of the round: twelve rounds in one go, and six and six, end with the same weights."
     common = ['vae', '--data', faces, *SMALL, '--one-cycle', '--betas', .9, .999, '--save-every', 3]
     done('train', *common, '--rounds', 12, '--out', tmp_path/'whole')
-    command = [sys.executable, '-m', 'dlcv_gan.cli.command', 'train', *map(str, common), '--rounds', '12', '--out',
+    command = [sys.executable, '-m', 'dlcv_gan', 'train', *map(str, common), '--rounds', '12', '--out',
                str(tmp_path/'killed')]
     process = subprocess.Popen(command, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (tmp_path/'killed'/'checkpoint.pth').exists() and process.poll() is None: time.sleep(.005)

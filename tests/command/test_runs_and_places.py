@@ -19,7 +19,7 @@ from dlcv_gan.scores import Evaluator
 
 SMALL = ['--size', 32, '--width', 4, '--nz', 8, '--bs', 8, '--rounds', 2]
 ENV = {**os.environ, 'PYTHONWARNINGS': 'ignore', 'MPLBACKEND': 'agg', 'OMP_NUM_THREADS': '1'}
-COMMAND = [sys.executable, '-m', 'dlcv_gan.cli.command']
+COMMAND = [sys.executable, '-m', 'dlcv_gan']
 
 
 def state(folder): # every file with its bytes
@@ -456,7 +456,7 @@ def test_a_reader_that_leaves_is_no_error(words):
 
 
 def test_help_for_a_reader_that_leaves():
-    run = f'{sys.executable} -m dlcv_gan.cli.command --help; echo code $? >&2'
+    run = f'{sys.executable} -m dlcv_gan --help; echo code $? >&2'
     end = subprocess.run(['bash', '-c', f'( {run} ) | (exec 0<&-; sleep .2)'], capture_output=True, text=True, env=ENV)
     assert end.stderr.strip() in ('code 0', 'code 141'), end.stderr
 

@@ -428,7 +428,7 @@ def test_marks(accuracy, marks): assert lab7.exam_grade(accuracy) == marks
 def test_the_command_hands_in_and_says_how_it_was_stopped(course_d, tmp_path):
     "Through the console script, with the runs of the hand-in above."
     out, _ = course_d
-    line = [sys.executable, '-W', 'ignore', '-m', 'dlcv_gan.cli.command', 'lab7', str(tmp_path/'again'), '--data',
+    line = [sys.executable, '-W', 'ignore', '-m', 'dlcv_gan', 'lab7', str(tmp_path/'again'), '--data',
             str(out/'iclevr'), '--faces', str(out/'hw4_data'), '--draws', '2',
             '--scale', 'smoke', '--weights', str(out), '--evaluator', str(out/'evaluator.safetensors')]
     done = subprocess.run(line, capture_output=True, text=True)

@@ -50,7 +50,9 @@ INSIDE = {
     # a run: what was asked for, the folder that keeps it, its scores, and the training that fills it
     'runs.settings': {'systems', 'losses', 'game.base', 'game.schedules'},
     'runs.folder': {'runs.settings', 'data.pictures', 'game.base', 'game.checkpoint', 'game.learner'},
-    'runs.scoring': {'runs.folder', 'runs.settings', 'metrics', 'scores', 'data.pictures', 'game.base'},
+    'runs.scoring': {'runs.folder', 'runs.settings', 'metrics', 'scores', 'data.pictures', 'game.base',
+                     'data.readers'}, # a folder's layout says which world's net measures its pictures
+    'runs.pretrained': {'runs.folder', 'runs.scoring', 'runs.settings', 'metrics', 'game.base'},
     'runs.training': {'runs.folder', 'runs.scoring', 'runs.settings', 'live', 'view', 'data.loaders', 'data.pictures',
                       'game.base', 'game.callbacks', 'game.learner'},
     # pictures are drawn with the kit, sets are written as one
