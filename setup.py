@@ -1,4 +1,5 @@
-"Everything said about the package stands in settings.ini; this file only hands it to setuptools."
+"Everything said about the package stands in settings.ini and README.md; this file only hands it to setuptools."
+import re
 import shlex
 from configparser import ConfigParser
 from pathlib import Path
@@ -9,15 +10,30 @@ cfg = ConfigParser(delimiters=['='])
 cfg.read('settings.ini', encoding='utf-8')
 cfg = cfg['DEFAULT']
 extras = {k.removesuffix('_requirements'): shlex.split(cfg[k]) for k in cfg if k.endswith('_requirements')}
+site, files = cfg['doc_host'] + cfg['doc_baseurl'], f"{cfg['git_url']}/raw/{cfg['branch']}"
+
+
+def for_an_index(readme):
+    "The README where nothing lies beside it: no script, notebooks as their pages, pictures from the repository."
+    readme = re.sub(r'<script.*?</script>\n?', '', readme, flags=re.S)
+    readme = re.sub(r'\]\(nbs/([^)]+)\.ipynb\)', rf']({site}/\1.html)', readme)
+    return re.sub(r'(\]\(|src="|srcset=")(?=docs/)', rf'\1{files}/', readme)
+
 
 setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],
-    long_description=Path('README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
-    license='Apache-2.0', author=cfg['author'], url=cfg['git_url'],
+    long_description=for_an_index(Path('README.md').read_text(encoding='utf-8')),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0', author=cfg['author'], author_email=cfg['author_email'], url=site,
+    project_urls={'Documentation': site, 'Source': cfg['git_url'], 'Issues': f"{cfg['git_url']}/issues",
+                  'Changelog': f"{cfg['git_url']}/blob/{cfg['branch']}/CHANGELOG.md"},
     classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Education',
-                 'Programming Language :: Python :: 3'],
+                 'Intended Audience :: Science/Research', 'Framework :: Jupyter', 'Operating System :: OS Independent',
+                 'Programming Language :: Python :: 3', 'Programming Language :: Python :: 3 :: Only',
+                 'Topic :: Education', 'Topic :: Scientific/Engineering :: Artificial Intelligence',
+                 'Topic :: Scientific/Engineering :: Image Processing', 'Typing :: Typed'],
     packages=find_packages(include=[cfg['lib_path'], cfg['lib_path'] + '.*']), include_package_data=True,
-    package_data={cfg['lib_path']: ['weights/*', 'weights/*/*']},
+    package_data={cfg['lib_path']: ['py.typed', 'weights/*', 'weights/*/*']},
     install_requires=shlex.split(cfg['requirements']), extras_require=extras,
     python_requires='>=' + cfg['min_python'], zip_safe=False,
     entry_points={'console_scripts': shlex.split(cfg['console_scripts']),
