@@ -8,11 +8,23 @@ import numpy as np
 
 from dlcv_gan.metrics import WEIGHTS, FeatureNet, floats_of, frechet_distance, kernel_distance
 from dlcv_gan.worlds.animals import ACTIONS, PLACES, animal_factors, draw_animals
-from dlcv_gan.worlds.anime import ANIME_TAGS, draw_anime
+from dlcv_gan.worlds.anime import ANIME_TAGS, anime_factors, draw_anime
 from dlcv_gan.worlds.faces import ATTRIBUTES, draw_faces
 from dlcv_gan.worlds.scenes import OBJECTS, draw_scenes
 
 SEED, N, SIZE, COMPARED = 77, 20_000, 64, 2_000 # COMPARED: pictures a side, for the distance between equal sets
+
+
+def anime_kinds(n, seed):
+    "What a face has beside its tags: kinds of hair, mouth, ornament, collar and background, a column a kind."
+    f = anime_factors(n, seed)
+    return np.stack([f[name] == kind for name, kinds in KINDS.items() for kind in kinds], 1)
+
+
+def draw_tagged(n, seed, size):
+    "Anime faces with their tags and kinds: a net that knows colours alone sees neither shapes nor noise."
+    images, tags = draw_anime(n, seed, size)
+    return images, np.concatenate([tags, anime_kinds(n, seed)], 1).astype(np.uint8)
 
 
 def draw_both(n, seed, size):
@@ -23,8 +35,11 @@ def draw_both(n, seed, size):
     return draw_animals(n, seed, size, zebra), np.stack(columns, 1).astype(np.uint8)
 
 
+KINDS = {name: np.unique(values) for name, values in anime_factors(5000).items() if values.dtype.kind in 'Ub'}
 WORLDS = dict( # drawing, names of the attributes, passes over the pictures
-    faces=(draw_faces, ATTRIBUTES, 5), anime=(draw_anime, ANIME_TAGS, 5), scenes=(draw_scenes, OBJECTS, 10),
+    faces=(draw_faces, ATTRIBUTES, 5),
+    anime=(draw_tagged, [*ANIME_TAGS, *(f'{name} {kind}' for name, kinds in KINDS.items() for kind in kinds)], 5),
+    scenes=(draw_scenes, OBJECTS, 10),
     animals=(draw_both, ['zebra', 'company', *ACTIONS, *PLACES], 5))
 
 

@@ -131,7 +131,7 @@ def _nets(game):
                 discriminator=(game.discriminator, torch.zeros(1, 3, 64, 64)))
 
 mended_gan = System('R1.GAN-mended', 'gan-mended', 'the GAN that 02_gan arrives at: DCGAN nets, spectral norm',
-                    build_gan, _nets, DG(1, 1), lr=2e-4, bs=64, rounds=50_000)
+                    build_gan, _nets, DG(1, 1), lr=2e-4, bs=64, rounds=50_000, betas=(0., .99))
 r1_gan = System('R1.GAN', 'gan', 'GAN on 64x64 faces', build_r1_gan, _nets, DG(1, 1), lr=2e-4, bs=64, rounds=30_000)
 r0_dcgan = System('R0.DCGAN', 'dcgan', 'DCGAN on 64x64 anime faces', build_dcgan, _nets, DG(1, 1), lr=2e-4, bs=64,
                   rounds=50_000)

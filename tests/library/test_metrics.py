@@ -152,14 +152,15 @@ def test_the_package_carries_a_net_for_each_world_that_does_what_it_says_of_itse
     (first, labels), (second, _) = DRAWN[world](n, 501), DRAWN[world](n, 502)
     assert net.about['world'] == world and len(net.about['attributes']) == net.attributes
     if labels is not None: # each right as often as published, as far as n pictures can tell
-        right = ((net.attribute_probabilities(first).numpy() > .5) == labels).mean(0)
-        published = np.array(net.about['accuracy'])
+        asked = labels.shape[1] # anime faces are known by more than their tags
+        right = ((net.attribute_probabilities(first).numpy()[:, :asked] > .5) == labels).mean(0)
+        published = np.array(net.about['accuracy'])[:asked]
         assert (right >= published - 4 * np.sqrt(published * (1 - published) / n) - .01).all()
     a, b = net.features(first), net.features(second)
     equal = with_interval(kernel_distance, a, b)
-    assert equal.low < net.about['kernel_distance'] + .005 and equal.high > net.about['kernel_distance'] - .005
-    blurred = F.avg_pool2d(floats_of(first), 5, 1, 2)
-    assert kernel_distance(net.features(blurred), b) > 10 * max(equal.high, .001)
+    assert equal.low < .01 and equal.high > -.01 and abs(net.about['kernel_distance']) < .02 # unbiased: about 0
+    noisy = floats_of(first) + .3 * torch.randn(n, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert frechet_distance(net.features(noisy.clamp(-1, 1)), b) > 5 * frechet_distance(a, b)
 
 
 def test_distances_grow_with_the_damage():
