@@ -125,7 +125,7 @@ anime = Course('Course C: faces from a text', 'adlxmlds', (
         (_model, 'How are the tags read, and what becomes of rows with two colours or none?'), parts=('cgan',)),
     Section('Learning curves', ('What do they show, and what do they hide?',), ('curves.png',)),
     Section('Samples',
-        ('How good are they, and how varied are the five of one line?',), ('wishes.png', 'colours.png'),
+        ('How good are they, and how varied are the five of one line?',), ('lines.png', 'colours.png'),
         (('Lines of the text', 'lines'), ('Pictures', 'samples'),
          ('Lines without hair', 'without_hair'), ('Lines without eyes', 'without_eyes'))),
     Section('Are the tags obeyed?',

@@ -23,7 +23,7 @@ from ..view import save_picture
 from ..worlds.anime import write_anime
 
 # %% ../../nbs/handins/adlxmlds.ipynb #19fb436b
-figures = [('wishes.png', 'The first lines of the text, five faces each'),
+figures = [('lines.png', 'The first lines of the text, five faces each'),
            ('colours.png', 'One code: hair by rows, eyes by columns'), ('curves.png', 'The game while it learns'),
            ('cgan/samples.gif', 'The game from its first round to its last')]
 
@@ -68,7 +68,7 @@ command = dict(name='anime', # read as text by `dlcv_gan --help`, which must not
 class Anime(HandIn):
     "Five faces for each line of a text."
     course, title, figures = 'anime', 'Course C: faces from tags', figures
-    claims, hero = ('text', 'data'), ('wishes.png', 'colours.png')
+    claims, hero = ('text', 'data'), ('lines.png', 'colours.png')
     doing, earlier, alone, always_draws = '', 'a run of', True, False
     answers = staticmethod(answers)
 
@@ -96,7 +96,7 @@ class Anime(HandIn):
         game, lines = load_run(runs['cgan'], device=default_device()), self.lines
         pictures = self.data['data'].pictures
         files = write_samples(game, lines, HAIR, EYES, self.out/'samples', seed=self.seed)
-        save_picture(np.stack([np.asarray(Image.open(f)) for f in files[:40]]), self.out/'wishes.png', nrow=5)
+        save_picture(np.stack([np.asarray(Image.open(f)) for f in files[:40]]), self.out/'lines.png', nrow=5)
         colour_sheet(game, self.out/'colours.png', self.seed)
         save_curves(runs['cgan'], self.out/'curves.png')
         scores = dict(lines=len(lines), samples=len(files), without_hair=sum(hair is None for _, hair, _ in lines),
