@@ -144,6 +144,18 @@ def test_sample_draws_a_grid_and_repeats_it(vae, tmp_path):
     assert (a == b).all() and (a != c).any() and a.ndim == 3
 
 
+def test_a_pretrained_run_is_drawn_and_scored_without_a_folder(faces, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call('sample', '--pretrained', 'gan-faces', '--n', 4)[:2] == (0, 'gan-faces-seed0.png\n')
+    assert Image.open(tmp_path/'gan-faces-seed0.png').size[0] > 4 * 64 - 1
+    code, out, _ = call('score', '--pretrained', 'gan-faces', '--data', faces, '--json')
+    assert code == 0 and json.loads(out)['run'] == 'gan-faces' and json.loads(out)['features'] == 'faces'
+    assert 'gan-faces' in call('systems')[1]
+    assert 'did you mean gan-faces' in refused('sample', '--pretrained', 'gan-face')
+    assert '--pretrained' in refused('sample')
+    assert 'not allowed' in refused('sample', tmp_path, '--pretrained', 'gan-faces')
+
+
 def test_score_is_one_json_object(vae, whole):
     code, out, _ = call('score', vae, '--json')
     score = json.loads(out)
