@@ -92,9 +92,18 @@ def adapt_markdown(text: str, place: Place) -> str:
     return doc_links(place.relink(NOTE.sub(note, text)), place.targets)
 
 
-def adapt_title(text: str) -> str:
-    "`# Title` and `> subtitle` -> a heading and a paragraph that the stylesheet knows."
-    return re.sub(r'\A(# .*)\n+> ?(.*)', r'\1\n\n{.subtitle}\n\2\n', text)
+def adapt_title(text: str, book: str = 'index') -> str:
+    "`# Title` and `> subtitle` -> a heading, a paragraph that the stylesheet knows, and what to do with the notebook."
+    actions = '' if book == 'index' else f'\n{{.actions}}\n{notebook_actions(book)}\n'
+    return re.sub(r'\A(# .*)\n+> ?(.*)', rf'\1\n\n{{.subtitle}}\n\2\n{actions}', text)
+
+
+def notebook_actions(book: str) -> str:
+    "Links to the notebook behind a page: seen, kept, changed, complained of."
+    file, git = f"{cfg['branch']}/nbs/{book}.ipynb", cfg['git_url']
+    return ' · '.join(f'[{says}]({to})' for says, to in {
+        'View on GitHub': f'{git}/blob/{file}', 'Download the notebook': f'{git}/raw/{file}',
+        'Edit': f'{git}/edit/{file}', 'Report a problem': f'{git}/issues/new?title={book}:%20'}.items())
 
 
 def adapt_output(output: dict, place: Place) -> dict:
@@ -370,7 +379,7 @@ def page(nb: dict, place: Place, symbols: list = (), module: str = '', fold: boo
                 cells += with_captions(shown, captions.get(c.get('id'), []), before, place.targets)
         elif not text.startswith(CAPTION): # a caption is said with its figure
             before = text
-            cells.append({**c, 'source': adapt_markdown(adapt_title(text) if i == 0 else text, place)})
+            cells.append({**c, 'source': adapt_markdown(adapt_title(text, place.book) if i == 0 else text, place)})
     cells += map(markdown_cell, public)
     metadata = {k: v for k, v in nb['metadata'].items() if k != 'widgets' or place.widgets}
     return dict(nb, cells=cells, metadata=metadata, nbformat=4, nbformat_minor=4)

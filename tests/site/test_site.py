@@ -21,6 +21,9 @@ def test_names_become_references_and_code_stays_code():
 def test_notes_and_titles():
     assert build.adapt_markdown('> **Note** beware\n> of this', build.Place()).startswith(':::{note}\nbeware\nof this')
     assert build.adapt_title('# Games\n> One seam.') == '# Games\n\n{.subtitle}\nOne seam.\n'
+    links = re.findall(r'\]\((\S+)\)', build.adapt_title('# Games\n> One seam.', 'library/game/base'))
+    git = build.cfg['git_url'] + '/'
+    assert len(links) == 4 and all(link.startswith(git) and 'library/game/base' in link for link in links)
 
 def test_hidden_cells_go_and_directives_are_not_shown():
     cell = lambda source: dict(cell_type='code', metadata={}, source=source, outputs=[])
