@@ -54,6 +54,13 @@ def save(nb, path: Path):
     os.replace(tmp, path)
 
 
+def silence(nb):
+    "Where a cell redirects stderr, what its processes wrote there goes too: they are not reached by it."
+    for c in nb['cells']:
+        if c['cell_type'] == 'code' and 'redirect_stderr(' in ''.join(c['source']):
+            c['outputs'] = [o for o in c['outputs'] if o.get('name') != 'stderr']
+
+
 def slim(nb, limit: int = 60_000, quality: int = 88):
     "Keep large pictures as JPEG, a fifth of their PNG: a notebook must stay under 1 MB. Small ones (curves) stay."
     for data in (o['data'] for c in nb.cells for o in c.get('outputs', []) if 'data' in o):
@@ -89,6 +96,7 @@ def run(path: Path):
     NotebookClient(nb, timeout=3600, kernel_name='python3', store_widget_state=True,
                    resources={'metadata': {'path': str(path.parent)}}).execute()
     memory = megabytes(nb.cells.pop())
+    silence(nb)
     slim(nb)
     if len(json.dumps(nb)) > 950_000: slim(nb, 20_000, quality=70)
     nb.metadata['executed'] = dict(code=fingerprint(nb), scale=os.environ.get('DLCV_GAN_SCALE', 'laptop'),
