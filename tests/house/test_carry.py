@@ -158,3 +158,11 @@ def test_a_notebook_is_found_by_path_by_name_and_without_its_number(tmp_path, mo
     assert notebooks.find('index') == tmp_path/'index.ipynb' and notebooks.find('02_gan').parent.name == 'assignments'
     with pytest.raises(SystemExit, match='assignments/02_gan, studies/01_gan'): notebooks.find('gan')
     with pytest.raises(SystemExit, match='no notebook is called vea'): notebooks.find('vea')
+
+
+def test_what_a_silenced_cells_processes_wrote_is_no_output():
+    bar, kept = (dict(output_type='stream', name=name, text='gan ██░░') for name in ('stderr', 'stdout'))
+    def cell(source): return dict(cell_type='code', source=source, outputs=[bar, kept])
+    nb = dict(cells=[cell('with redirect_stderr(StringIO()): train()'), cell('train()')])
+    notebooks.silence(nb)
+    assert [c['outputs'] for c in nb['cells']] == [[kept], [bar, kept]]
