@@ -15,16 +15,11 @@ from dlcv_gan.worlds.scenes import OBJECTS, draw_scenes
 SEED, N, SIZE, COMPARED = 77, 20_000, 64, 2_000 # COMPARED: pictures a side, for the distance between equal sets
 
 
-def anime_kinds(n, seed):
-    "What a face has beside its tags: kinds of hair, mouth, ornament, collar and background, a column a kind."
-    f = anime_factors(n, seed)
-    return np.stack([f[name] == kind for name, kinds in KINDS.items() for kind in kinds], 1)
-
-
 def draw_tagged(n, seed, size):
     "Anime faces with their tags and kinds: a net that knows colours alone sees neither shapes nor noise."
-    images, tags = draw_anime(n, seed, size)
-    return images, np.concatenate([tags, anime_kinds(n, seed)], 1).astype(np.uint8)
+    (images, tags), f = draw_anime(n, seed, size), anime_factors(n, seed)
+    kinds = np.stack([f[name] == kind for name, kinds in KINDS.items() for kind in kinds], 1)
+    return images, np.concatenate([tags, kinds], 1).astype(np.uint8)
 
 
 def draw_both(n, seed, size):

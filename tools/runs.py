@@ -6,6 +6,7 @@
 Each training uses one thread, so on two cores two calls with one name each run beside each other.
 """
 import argparse, os, shlex, subprocess, sys, tomllib
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,6 +18,7 @@ class Recipes:
         self.file, self.folder, self.threads = file, folder, threads
         self.read = tomllib.loads(file.read_text(encoding='utf-8'))
         self.models = self.read['models']
+        self.world = cache(self.world) # it starts a process, even where all is drawn
 
     def command(self, *words):
         env = os.environ | ({'OMP_NUM_THREADS': str(self.threads)} if self.threads else {})
