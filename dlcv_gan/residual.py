@@ -195,16 +195,19 @@ def sinusoidal_embedding(t: Tensor, # (n,) times in [0, 1]
     return torch.cat([waves.sin(), waves.cos()], 1)
 
 # %% ../nbs/library/residual.ipynb #ec09d45c
+def _group_norm(width, **kwargs): return nn.GroupNorm(math.gcd(8, width), width, **kwargs)
+
+
 class FiLMBlock(nn.Module):
     "A residual block of two convolutions; an embedding scales and shifts the channels between them."
     def __init__(self,
-                 i: int, # channels of what comes in, a multiple of 8
-                 o: int, # channels of what goes out, a multiple of 8
+                 i: int, # channels of what comes in
+                 o: int, # channels of what goes out
                  embedded: int, # numbers of the embedding
                 ):
         super().__init__()
-        self.enter = nn.Sequential(nn.GroupNorm(8, i), nn.SiLU(), nn.Conv2d(i, o, 3, 1, 1))
-        self.norm, self.leave = nn.GroupNorm(8, o, affine=False), nn.Conv2d(o, o, 3, 1, 1)
+        self.enter = nn.Sequential(_group_norm(i), nn.SiLU(), nn.Conv2d(i, o, 3, 1, 1))
+        self.norm, self.leave = _group_norm(o, affine=False), nn.Conv2d(o, o, 3, 1, 1)
         self.film = nn.Linear(embedded, 2 * o)
         self.skip = nn.Conv2d(i, o, 1) if i != o else nn.Identity()
         for p in (*self.film.parameters(), *self.leave.parameters()): nn.init.zeros_(p)
@@ -221,10 +224,10 @@ class FiLMBlock(nn.Module):
 class SelfAttention(nn.Module):
     "Every place of the maps looks at every other and adds what it finds."
     def __init__(self,
-                 width: int, # channels, a multiple of 8
+                 width: int, # channels
                 ):
         super().__init__()
-        self.norm, self.heads = nn.GroupNorm(8, width), nn.Conv2d(width, 3 * width, 1)
+        self.norm, self.project = _group_norm(width), nn.Conv2d(width, 3 * width, 1)
         self.leave = nn.Conv2d(width, width, 1)
         for p in self.leave.parameters(): nn.init.zeros_(p)
 
@@ -232,8 +235,8 @@ class SelfAttention(nn.Module):
                 x: Tensor, # (n, width, h, w)
                ) -> Tensor: # of the same shape
         "The input plus a weighted mean over all places."
-        query, key, value = self.heads(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, 2) # (n, places, width)
-        found = F.scaled_dot_product_attention(query, key, value)
+        places = self.project(self.norm(x)).flatten(2).transpose(1, 2)[:, None] # (n, 1 head, h * w, 3 * width)
+        found = F.scaled_dot_product_attention(*places.chunk(3, 3))[:, 0] # of query, key, value
         return x + self.leave(found.transpose(1, 2).unflatten(2, x.shape[2:]))
 
 # %% ../nbs/library/residual.ipynb #938c7fb2
@@ -242,7 +245,7 @@ class UNet(nn.Module):
     def __init__(self,
                  size: int = 64, # side of the pictures, a multiple of patch * 2 ** depth
                  conditions: int = 24, # numbers of a condition; 0: none
-                 width: int = 64, # channels at the largest side, a multiple of 8; two, three, four times as many below
+                 width: int = 64, # channels at the largest side, even; two, three, four times as many below
                  depth: int = 3, # how often the side is halved
                  patch: int = 1, # side of the squares of pixels that count as one place
                  channels: int = 3, # channels of the pictures
@@ -251,7 +254,7 @@ class UNet(nn.Module):
         if size % (patch * 2 ** depth):
             raise ValueError(f'size {size} does not halve {depth} times in patches of {patch}; '
                              f'give a multiple of {patch * 2 ** depth}')
-        if width % 8: raise ValueError(f'width is {width}; give a multiple of 8')
+        if width < 2 or width % 2: raise ValueError(f'width is {width}; give an even number')
         self.shape, self.conditions, self.width, self.patch = (channels, size, size), conditions, width, patch
         e = 4 * width
         widths = [width, *(width * min(i + 1, 4) for i in range(depth + 1))]
@@ -261,7 +264,7 @@ class UNet(nn.Module):
         self.down = nn.ModuleList(FiLMBlock(i, o, e) for i, o in zip(widths, widths[1:]))
         self.attention, self.middle = SelfAttention(widths[-1]), FiLMBlock(widths[-1], widths[-1], e)
         self.up = nn.ModuleList(FiLMBlock(2 * o, i, e) for i, o in zip(widths, widths[1:]))
-        self.head = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, channels * patch ** 2, 3, 1, 1))
+        self.head = nn.Sequential(_group_norm(width), nn.SiLU(), nn.Conv2d(width, channels * patch ** 2, 3, 1, 1))
         for p in self.head[-1].parameters(): nn.init.zeros_(p)
 
     def embed(self,

@@ -282,7 +282,7 @@ def _report(subs):
                              'write the rest', ['dlcv_gan report out', 'dlcv_gan report out --course hw4'])
     p.add_argument('run', metavar='RUN',
                    help='a folder that hw4, hw3, anime or lab7 filled; report.md is written into it')
-    p.add_argument('--course', choices=['hw4', 'hw3', 'anime', 'lab7'],
+    p.add_argument('--course', choices=['hw4', 'hw3', 'anime', 'lab7', 'lab7-2023'],
                    help='whose headings (default: what the folder says)')
     p.add_argument('--again', action='store_true', help=(
         'write a new one although you have edited the old one, which is kept as report-1.md'))

@@ -211,10 +211,10 @@ def answers(scores: dict, # what `lab7` measured
     found = [('Who grades?', grader)]
     for key, name in MODELS.items():
         if not (exams := scores.get(key)): continue
-        marks = {exam: f", marks {exam_grade(s['handed_in'])}" if 'faces' in scores else '' for exam, s in exams.items()}
+        def marks(s): return f", marks {exam_grade(s['handed_in'])}" if 'faces' in scores else ''
         text = '; '.join(f"{exam}: handed in {s['handed_in']:.3f}, over {s['draws']} draws {s['mean']:.3f} "
                          f"({s['low']:.3f} to {s['high']:.3f}), guessing {s['guessing']:.3f}"
-                         f"{marks[exam]}" for exam, s in exams.items())
+                         f"{marks(s)}" for exam, s in exams.items())
         alike = [exam for exam, s in exams.items() if s['spread'] == 0]
         above = not blind and all(s['low'] > s['guessing'] for s in exams.values())
         verdict = (f"On {' and '.join(alike)} every draw scored the same: the pictures hardly depend on the noise, or "
@@ -234,18 +234,21 @@ def answers(scores: dict, # what `lab7` measured
 def exam_sheets(key: str, # one of `MODELS`
                ) -> list[tuple[str, str]]: # file and caption
     "The sheets of both exams, without words and with."
-    return [(f'exam_{key}/{exam}{kind}.png', f'{MODELS[key][:1].upper()}{MODELS[key][1:]}: {exam}.json in file order{words}')
+    name = MODELS[key][:1].upper() + MODELS[key][1:]
+    return [(f'exam_{key}/{exam}{kind}.png', f'{name}: {exam}.json in file order{words}')
             for exam in ('test', 'new_test') for kind, words in (('', ''), ('_requests', ', what was asked for below'))]
 
 
 figures = [
-    *exam_sheets('cgan'), *exam_sheets('cnf'),
+    *exam_sheets('cgan'), *exam_sheets('cnf'), *exam_sheets('ddpm'),
+    ('denoising.png', f'From noise to a scene of {", ".join(STAGED)}, and what the network takes each stage for'),
     ('faces_conditions.png', 'Faces under three conditions and more, a condition a row'),
     ('faces_interpolation.png', 'Three pairs of real faces (the ends) and five faces between each'),
     ('faces_moved.png', 'One real face (the middle), an attribute moved by -2 to 2 in each row'),
     ('cgan_curves.png', 'The conditional GAN while it learns'),
     ('cnf_curves.png', 'The flow on scenes while it learns'),
-    ('cnf_faces_curves.png', 'The flow on faces while it learns')]
+    ('cnf_faces_curves.png', 'The flow on faces while it learns'),
+    ('ddpm_curves.png', 'The DDPM while it learns')]
 
 # %% ../../nbs/handins/lab7.ipynb #01777be6
 command = dict(name='lab7', # read as text by `dlcv_gan --help`, which must not wait for PyTorch
@@ -270,6 +273,15 @@ class Lab7(HandIn):
     doing = 'exams and faces'
     models = 'cgan', 'cnf' # who sits the exams
     answers = staticmethod(answers)
+
+    def __new__(cls, *args,
+                year: int = 2021, # what is asked for: 2021 (a GAN, a flow, faces) or 2023 (a DDPM)
+                **given, # as for `HandIn`
+               ):
+        "The hand-in of that year."
+        years = {2021: Lab7, 2023: Lab7Since2023}
+        if year not in years: raise ValueError(f'--year {year}: give {" or ".join(map(str, years))}')
+        return super().__new__(years[year])
 
     def check(self):
         "Draws enough for a spread, an evaluator of the right objects, both runs of scenes."
@@ -387,8 +399,6 @@ class Lab7(HandIn):
 class Lab7Since2023(Lab7):
     "Two exams by a DDPM, and a scene in stages."
     course, title = 'lab7-2023', 'Course D since 2023: scenes to order, by a DDPM'
-    figures = [*exam_sheets('ddpm'), ('denoising.png', f'From noise to a scene: {", ".join(STAGED)}; the guesses below'),
-               ('ddpm_curves.png', 'The DDPM while it learns')]
     claims, hero = ('data', 'evaluator', 'draws'), ('exam_ddpm/test.png', 'denoising.png')
     doing, models, alone = 'exams', ('ddpm',), True
 
@@ -424,7 +434,5 @@ def lab7(out: str | Path, # the folder to fill
          say=print, # where progress is told
         ) -> dict: # the scores, as in metrics.json
     "Lab 7: both exams, graded, what else the year asks for, a page; goes on where a killed run stopped."
-    years = {2021: Lab7, 2023: Lab7Since2023}
-    if year not in years: raise ValueError(f'--year {year}: give {" or ".join(map(str, years))}')
-    given = dict(data=data, faces=faces, evaluator=evaluator, draws=draws)
-    return years[year](out, scale, seed, on_bad, weights, say, **given).hand_in()
+    given = dict(data=data, faces=faces, evaluator=evaluator, draws=draws, year=year)
+    return Lab7(out, scale, seed, on_bad, weights, say, **given).hand_in()

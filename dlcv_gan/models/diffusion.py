@@ -12,6 +12,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
+from fastcore.meta import delegates
 from torch import Tensor, nn
 
 from ..game.base import Game
@@ -43,28 +44,29 @@ class Diffusion(Game):
     "A denoiser that draws: DDPM's training, DDIM's sampling ([Song et al. 2021](https://arxiv.org/abs/2010.02502))."
     def __init__(self,
                  net: nn.Module, # has a `shape` and takes (x (n, *shape), t (n,) in [0, 1], y (n, a) or None)
-                 schedule: Callable = cosine, # steps -> (steps + 1,) share of the variance that is still picture
-                 steps: int = 1000, # T, of the noise
+                 schedule: Callable = cosine, # T -> (T + 1,) share of the variance that is still picture
+                 timesteps: int = 1000, # T, of the noise
                  predict: str = 'v', # what the net says: 'picture', 'noise' or 'v'
                  unconditional: float = .1, # share of the training pictures whose condition is withheld
                  guidance: float = 0., # w: how far beyond the conditional answer, away from the unconditional one
-                 sampling_steps: int = 25, # of equal length; at most `steps`
+                 sampling_steps: int = 25, # of equal length; at most `timesteps`
                 ):
         super().__init__()
         if predict not in ('picture', 'noise', 'v'):
             raise ValueError(f"predict is {predict!r}: choose 'picture', 'noise' or 'v'")
-        if not 1 <= sampling_steps <= steps:
-            raise ValueError(f'sampling_steps is {sampling_steps}: give 1 to {steps}, the steps of the noise')
+        if not 1 <= sampling_steps <= timesteps:
+            raise ValueError(f'sampling_steps is {sampling_steps}: give 1 to {timesteps}, the steps of the noise')
         self.net, self.predict, self.unconditional = net, predict, unconditional
-        self.guidance, self.sampling_steps, self.steps, self.nz = guidance, sampling_steps, steps, math.prod(net.shape)
+        self.guidance, self.sampling_steps, self.timesteps = guidance, sampling_steps, timesteps
+        self.nz = math.prod(net.shape)
         self.limits = -1., 1. # of a picture's values; a guess beyond them is cut off
-        self.register_buffer('kept', schedule(steps).float(), persistent=False)
+        self.register_buffer('kept', schedule(timesteps).float(), persistent=False)
 
     def players(self) -> dict[str, list[nn.Module]]: # one player
         "The denoiser plays alone."
         return {'denoiser': [self.net]}
 
-    def amplitudes(self, t: Tensor, # (n,) whole numbers from 0 to `steps`
+    def amplitudes(self, t: Tensor, # (n,) whole numbers from 0 to `timesteps`
                   ) -> tuple[Tensor, Tensor]: # of picture and of noise, each (n, 1, ...) to multiply pictures with
         "The two factors of formula (1)."
         kept = self.kept[t].view(-1, *[1] * len(self.net.shape))
@@ -78,20 +80,20 @@ class Diffusion(Game):
         x, y = on_device(self, x, y)
         if y is not None and self.training:
             y = torch.where(share(torch.rand, len(y), 1, device=y.device) < self.unconditional, math.nan, y.float())
-        t = 1 + (share(torch.rand, len(x), device=x.device) * self.steps).long().clamp(max=self.steps - 1)
+        t = 1 + (share(torch.rand, len(x), device=x.device) * self.timesteps).long().clamp(max=self.timesteps - 1)
         noise, (a, b) = share(torch.randn, *x.shape, device=x.device), self.amplitudes(t)
         asked = {'picture': x, 'noise': noise, 'v': a * noise - b * x}[self.predict]
-        return {'denoising': F.mse_loss(self.net(a * x + b * noise, t / self.steps, y), asked)}
+        return {'denoising': F.mse_loss(self.net(a * x + b * noise, t / self.timesteps, y), asked)}
 
     def denoise(self, x: Tensor, # noisy pictures (n, *shape)
-                t: Tensor, # (n,) whole numbers from 1 to `steps`
+                t: Tensor, # (n,) whole numbers from 1 to `timesteps`
                 y: Tensor | None = None, # conditions (n, a)
                 guidance: float | None = None, # None: the game's own
                ) -> Tensor: # (n, *shape) the picture that the net takes it for
         "The guess of the picture; where a condition and a strength are given, guided."
         guidance = self.guidance if guidance is None else guidance
-        said, (a, b) = self.net(x, t / self.steps, y), self.amplitudes(t)
-        if guidance and y is not None: said = said + guidance * (said - self.net(x, t / self.steps, None))
+        said, (a, b) = self.net(x, t / self.timesteps, y), self.amplitudes(t)
+        if guidance and y is not None: said = said + guidance * (said - self.net(x, t / self.timesteps, None))
         if self.predict == 'noise': said = (x - b * said) / a
         elif self.predict == 'v': said = a * x - b * said
         return said.clamp(*self.limits) # or errors would grow from step to step
@@ -104,7 +106,7 @@ class Diffusion(Game):
             ): # yields (time, noisy picture, guess of the picture), from noise to picture
         "Guess the picture, go a part of the way towards it, and guess again."
         x, steps = z.unflatten(1, self.net.shape), self.sampling_steps if steps is None else steps
-        times = [round(self.steps * (1 - i / steps)) for i in range(steps + 1)]
+        times = [round(self.timesteps * (1 - i / steps)) for i in range(steps + 1)]
         for now, then in zip(times, times[1:]):
             guess = self.denoise(x, torch.full((len(x),), now, device=x.device), y, guidance)
             yield now, x, guess
@@ -125,6 +127,7 @@ class Diffusion(Game):
         return x
 
 # %% ../../nbs/assignments/11_diffusion.ipynb #1d2d7915
+@delegates(Diffusion)
 def build_ddpm(size: int = 64, # side of the pictures
                width: int = 64, # channels at that size
                conditions: int = 24, # numbers of a condition; i-CLEVR's 24 objects, or 13 attributes of faces; 0: none
