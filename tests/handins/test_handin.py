@@ -366,6 +366,34 @@ def test_runs_of_other_labels_are_told_before_anything_is_drawn(course_d, tmp_pa
         lab7.lab7(tmp_path/'out', weights=tmp_path/'runs', draws=2, scale='smoke', say=quiet)
     assert not (tmp_path/'out').exists()
 
+@pytest.fixture(scope='module')
+def since_2023(tmp_path_factory, course_d):
+    out = tmp_path_factory.mktemp('d')/'since'
+    return out, lab7.lab7(out, data=course_d[0]/'iclevr', evaluator=course_d[0]/'evaluator.safetensors', scale='smoke',
+                          draws=2, year=2023, say=quiet)
+
+def test_since_2023_one_model_sits_both_exams_and_shows_its_stages(since_2023):
+    out, scores = since_2023
+    assert {'ddpm', 'evaluator'} <= scores.keys() and not {'cgan', 'cnf', 'faces'} & scores.keys()
+    for exam in ('test', 'new_test'): assert len(list((out/'exam_ddpm'/exam).iterdir())) == 32
+    stages = np.asarray(Image.open(out/'denoising.png'))
+    assert stages.shape == (4 * 34 + 2, 9 * 34 + 2, 3), 'two scenes, nine stages each, the guesses below'
+    assert (stages[2:34, -34:-2] == stages[36:68, -34:-2]).all(), 'the last guess is the picture'
+    assert 'marks' not in dict(lab7.answers(scores))['Accuracy of the DDPM'], 'the marks are those of 2021'
+
+def test_since_2023_the_report_and_earlier_weights_go_through_the_command(since_2023, course_d, tmp_path, capsys):
+    from dlcv_gan.cli.command import main
+    out = since_2023[0]
+    assert main(['report', str(out)]) == 0 and 'denoising.png' in (out/'report.md').read_text()
+    assert main(['lab7', str(tmp_path/'again'), '--year', '2023', '--data', str(course_d[0]/'iclevr'), '--draws', '2',
+                 '--evaluator', str(course_d[0]/'evaluator.safetensors'), '--weights', str(out/'ddpm')]) == 0
+    assert (tmp_path/'again'/'denoising.png').read_bytes() == (out/'denoising.png').read_bytes()
+    assert main(['lab7', str(tmp_path/'faces'), '--year', '2023', '--faces', str(out)]) == 2
+    assert 'no face task' in capsys.readouterr().err
+
+def test_a_year_that_the_lab_never_had_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='give 2021 or 2023'): lab7.lab7(tmp_path/'out', year=2022, say=quiet)
+
 def test_what_was_not_measured_is_no_number(course_d):
     scores = json.loads(json.dumps(course_d[1]))
     for v in scores['faces']['found'].values(): v['samples'] = None

@@ -13,9 +13,8 @@ from matplotlib import font_manager
 from PIL import Image
 
 from dlcv_gan.data.pictures import to_uint8
-from dlcv_gan.view import (drawn_in, interpolate, legible, lerp, plot_curves, reconstructions, save_picture, show_grid,
-                           slerp,
-                           to_grid, tsne)
+from dlcv_gan.view import (captioned_grid, drawn_in, interpolate, legible, lerp, plot_curves, reconstructions,
+                           save_picture, show_grid, slerp, to_grid, tsne)
 from dlcv_gan.widgets import beside, lettering, tiles
 
 
@@ -36,6 +35,13 @@ def test_values_that_are_no_colours():
     x = torch.tensor([-9., 9., float('nan'), 0.]).view(4, 1, 1, 1).expand(-1, 3, 2, 2)
     sheet = to_grid(x, 4, 0)
     assert [sheet[0, i].tolist() for i in (0, 2, 4)] == [[0] * 3, [255] * 3, [255, 0, 255]]
+
+def test_captions_stand_under_their_pictures():
+    fig = captioned_grid(torch.rand(5, 3, 8, 8) * 2 - 1, [f'a\n{i}' for i in range(5)], nrow=3, title='five')
+    words = [ax.get_xlabel() for ax in fig.axes]
+    assert words == ['a\n0', 'a\n1', 'a\n2', 'a\n3', 'a\n4', ''] and len(fig.axes) == 6
+    with pytest.raises(ValueError, match='5 pictures, 4 captions'): captioned_grid(torch.zeros(5, 3, 8, 8), ['a'] * 4)
+
 
 def test_reconstructions_pair_rows():
     x, xhat = noise(4, 3, 4, 4), noise(4, 3, 4, 4, seed=1)
