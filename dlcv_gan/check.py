@@ -412,3 +412,49 @@ def _tips_5(expected):
     yield not _near(n, 1.), 'that is what a test at 5 % would let through; the range of three seeds is no such test'
     yield abs(n - 10) <= .5, ('four runs of one recipe in a row by their values: '
                               'in how many of the four places does the fourth fall outside the other three?')
+
+# %% ../nbs/library/check.ipynb #1d61d33d
+@law('diffusion.1')
+def _diffusion_1(strengths):
+    "two numbers: the strength w of the conditional model, and of the unconditional one"
+    conditional, unconditional = _numbers(strengths, 2)
+    yield not (_near(conditional, 1.) and _near(unconditional, 0.)), ('so count papers that write 1 + w; here the '
+                                                                      'difference is added to the conditional answer')
+    yield _near(conditional, 0.), 'the conditional answer alone: how much of the difference is added to it?'
+    yield _near(unconditional, -1.), 'what has to be added to the conditional answer to be left with the other?'
+
+
+@law('diffusion.2')
+def _diffusion_2(passes):
+    "two whole numbers: passes of the network without guidance, and with it"
+    without, with_ = _numbers(passes, 2)
+    yield _near(without, 25.), 'each step asks the network once'
+    yield _near(with_, 50.), 'each step needs the answer with the condition and the one without'
+
+
+@law('diffusion.3')
+def _diffusion_3(error):
+    "`error(e, kept)`, a function of the noise's error and of the share that is still picture, that returns a number"
+    e = _function(error)
+    yield _near(e(.1, .5), .1), 'where picture and noise have the same share, both errors are the same'
+    yield not _near(e(.01, 1e-4), 1e-4), 'that is the other way round: little picture makes the error larger'
+    yield (_near(e(.01, 1e-4), .01 * (1 / 1e-4 - 1) ** .5),
+           'solve (1) for the picture, and look at the factor of the noise')
+    yield _near(e(.02, .9), .02 * (.1 / .9) ** .5), 'the factor of the noise in (1) matters as well'
+
+
+@law('infogan.1')
+def _infogan_1(nats):
+    "two numbers, in nats: a choice out of ten, and out of two"
+    ten, two = _numbers(nats, 2)
+    yield not _near(ten, 3.3219), 'those are bits; in nats the logarithm is the natural one'
+    yield _near(ten, math.log(10)), 'all ten are equally likely: the entropy is the logarithm of their number'
+    yield _near(two, math.log(2)), 'and for two?'
+
+
+@law('infogan.2')
+def _infogan_2(answer):
+    "a number: what the bound says at least, in nats"
+    n = _number(answer)
+    yield not _near(n, .3), 'that is the cross-entropy; the bound subtracts it from the entropy of the choice'
+    yield _near(n, math.log(10) - .3, 5e-3), 'the entropy of a choice out of ten, minus the cross-entropy'

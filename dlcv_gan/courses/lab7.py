@@ -180,7 +180,7 @@ def parts(scenes: str | Path, # i-CLEVR, or any folder in its layout
         full=dict(bs=64, rounds=50_000, lr=[1e-3], best_every=2000))
     ddpm = at_scale(scale=scale,
         smoke=dict(width=8, bs=16, rounds=4, ema=.9, set=['depth=1', 'sampling_steps=3']),
-        laptop=dict(width=32, bs=16, rounds=6000, lr=[2e-3], ema=.995, set=['depth=2']),
+        laptop=dict(width=32, bs=16, rounds=6000, lr=[2e-3], ema=.998, set=['depth=2', 'patch=2']),
         full=dict(width=64, bs=64, rounds=100_000, lr=[4e-4], ema=.9995, set=['depth=3'], best_every=5000))
     rates = dict(size=size, one_cycle=True, betas=[.9, .999], **common)
     flow, ddpm = flow | rates, ddpm | rates
