@@ -105,6 +105,7 @@ class Diffusion(Game):
              guidance: float | None = None, # None: the game's own
             ): # yields (time, noisy picture, guess of the picture), from noise to picture
         "Guess the picture, go a part of the way towards it, and guess again."
+        y, z = on_device(self, y, z)
         x, steps = z.unflatten(1, self.net.shape), self.sampling_steps if steps is None else steps
         times = [round(self.timesteps * (1 - i / steps)) for i in range(steps + 1)]
         for now, then in zip(times, times[1:]):
