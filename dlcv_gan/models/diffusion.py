@@ -118,6 +118,17 @@ class Diffusion(Game):
             if eta and then: x = x + fresh * share(torch.randn, *x.shape, device=x.device)
         yield 0, x, x
 
+    @torch.no_grad()
+    def stages(self, z: Tensor, # codes (n, nz)
+               y: Tensor | None = None, # conditions (n, a)
+               stages: int = 9, # how many moments, 2 or more
+               **how, # eta, guidance, as for `path`
+              ) -> tuple[list[int], Tensor]: # their times; (n, 2, stages, *shape): noisy pictures, and guesses of them
+        "A few moments of the path, evenly chosen: what the net gets, and the picture that it takes it for."
+        path = list(self.path(z, y, steps=max(self.sampling_steps, stages - 1), **how))
+        chosen = [path[round(i * (len(path) - 1) / (stages - 1))] for i in range(stages)]
+        return [t for t, *_ in chosen], torch.stack([torch.stack(both, 1) for _, *both in chosen], 2)
+
     def sample(self, n: int, # how many pictures
                y: Tensor | None = None, # conditions (n, a); None: unconditional
                z: Tensor | None = None, # codes (n, nz); drawn when not given
