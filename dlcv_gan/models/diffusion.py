@@ -88,12 +88,13 @@ class Diffusion(Game):
     def denoise(self, x: Tensor, # noisy pictures (n, *shape)
                 t: Tensor, # (n,) whole numbers from 1 to `timesteps`
                 y: Tensor | None = None, # conditions (n, a)
-                guidance: float | None = None, # None: the game's own
+                guidance: float | Tensor | None = None, # one strength, or (n, 1, ...) of them; None: the game's own
                ) -> Tensor: # (n, *shape) the picture that the net takes it for
         "The guess of the picture; where a condition and a strength are given, guided."
         guidance = self.guidance if guidance is None else guidance
         said, (a, b) = self.net(x, t / self.timesteps, y), self.amplitudes(t)
-        if guidance and y is not None: said = said + guidance * (said - self.net(x, t / self.timesteps, None))
+        if y is not None and (isinstance(guidance, Tensor) or guidance):
+            said = said + guidance * (said - self.net(x, t / self.timesteps, None))
         if self.predict == 'noise': said = (x - b * said) / a
         elif self.predict == 'v': said = a * x - b * said
         return said.clamp(*self.limits) # or errors would grow from step to step

@@ -111,7 +111,7 @@ def train(seed: int, # of weights, noise and the order of the pictures
           rate: float, # Adam's learning rate at its highest
          ) -> tuple[Game, dict]: # the averaged game; share of the time -> kernel distance
     "Train a model for its share of iterations."
-    long = at_scale(16, 8000, 100_000)
+    long = at_scale(16, 5000, 100_000)
     rounds = round({'short': long / 8, 'long': long}[budget] / (PRICE if model == 'ddpm' else 1))
     set_seed(seed)
     game, schedule, betas = build(model)

@@ -22,18 +22,19 @@ PENALTIES = dict(gradient_penalty=gradient_penalty, r1=r1, dragan=dragan)
 ROUNDS = 40
 
 
-def javascript(body: str, *args):
+def javascript(body: str, *args, script: str = 'game'):
     "What an async function body returns; `play` is the module under test."
+    file = STATIC/'play'/f'{script}.js'
     if node := shutil.which('node'):
-        code = (f'import * as play from {json.dumps(SCRIPT.as_uri())}; const f = async (play, args) => {{{body}}}; '
+        code = (f'import * as play from {json.dumps(file.as_uri())}; const f = async (play, args) => {{{body}}}; '
                 f'console.log(JSON.stringify(await f(play, {json.dumps(args)})))')
         out = subprocess.run([node, '--input-type=module', '-e', code], capture_output=True, text=True, timeout=300)
         assert not out.returncode, out.stderr
         return json.loads(out.stdout)
     with served(STATIC) as url, browser() as chromium:
         page = chromium.new_page()
-        page.goto(url + 'play/game.js')
-        return page.evaluate(f'async args => {{ const play = await import("/play/game.js"); {body} }}', list(args))
+        page.goto(url + f'play/{script}.js')
+        return page.evaluate(f'async args => {{ const play = await import("/play/{script}.js"); {body} }}', list(args))
 
 
 THEIRS = '''const game = new play.Game(args[0]);
@@ -146,11 +147,11 @@ def chromium():
 
 
 @contextlib.contextmanager
-def opened(chromium, tmp_path, theme='light', address='play.html', **context):
+def opened(chromium, tmp_path, theme='light', address='play.html', html=HTML, **context):
     "The page under a sub-path, in a new profile, and what went wrong: console errors, failed and foreign requests."
     if not (site := tmp_path/'sub'/'path').exists():
         shutil.copytree(STATIC/'play', site/'_static'/'play')
-        (site/'play.html').write_text(HTML.format(f' data-theme="{theme}"'), encoding='utf-8')
+        (site/'play.html').write_text(html.format(f' data-theme="{theme}"'), encoding='utf-8')
     wrong = []
     with served(tmp_path) as url, contextlib.closing(chromium.new_context(**context)) as made:
         page = made.new_page()

@@ -63,6 +63,17 @@ export function realBatch(world, seed, number, n) {
   return noise.map((v, i) => modes[i >> 1][i & 1] + std * v);
 }
 
+/** dlcv_gan.worlds.points.modes_covered: modes reached, share of the points on one (within 4 standard deviations). */
+export function covered(world, x) {
+  const { centres, std } = WORLDS[world], n = x.length / 2, hit = new Set();
+  let good = 0;
+  for (let r = 0; r < n; r++) {
+    const far = centres.map(c => Math.hypot(x[2 * r] - c[0], x[2 * r + 1] - c[1])), k = far.indexOf(Math.min(...far));
+    if (far[k] <= 4 * std) { good++; hit.add(k); }
+  }
+  return { modes: hit.size, share: good / n };
+}
+
 // ---- Nets: dense layers with a leaky ReLU between them (slope 0 is a plain ReLU).
 
 export function mlp(random, widths, slope) { // weights and biases as torch.nn.Linear starts them, drawn in its order
@@ -282,13 +293,5 @@ export class Game {
     return backward(this.D, pass, pass.out.map(v => -slope(v))).input;
   }
 
-  covered(x) { // dlcv_gan.worlds.points.modes_covered: modes reached, share of the points on one (within 4 standard deviations)
-    const { centres, std } = WORLDS[this.settings.world], n = x.length / 2, hit = new Set();
-    let good = 0;
-    for (let r = 0; r < n; r++) {
-      const far = centres.map(c => Math.hypot(x[2 * r] - c[0], x[2 * r + 1] - c[1])), k = far.indexOf(Math.min(...far));
-      if (far[k] <= 4 * std) { good++; hit.add(k); }
-    }
-    return { modes: hit.size, share: good / n };
-  }
+  covered(x) { return covered(this.settings.world, x); }
 }

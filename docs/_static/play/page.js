@@ -1,4 +1,5 @@
 // The live game's page: every element with `data-play` becomes one. The numbers are game.js's; here they are only shown and steered.
+import { Curve, colours, fitted, pages, plot } from './curves.js';
 import { Game, DEFAULTS, WORLDS, OBJECTIVES, PENALTIES, moves, realBatch } from './game.js';
 
 // Each preset teaches one thing; the sentence says what to see.
@@ -24,7 +25,7 @@ const html = id => {
   const slider = (name, label, max, value, kind = '') => `<div><label for="${id}-${name}">${label} <output id="${id}-${name}-out"></output></label>
     <input type="range" id="${id}-${name}" data-set="${name}" min="0" max="${max}" step="1" value="${value}" class="${kind}"></div>`;
   const select = (name, label, names, kind = '') => `<div class="${kind}"><label for="${id}-${name}">${label}</label><select id="${id}-${name}" data-set="${name}">${names}</select></div>`;
-  const plot = (name, label) => `<div><p class="play-label">${label}</p><canvas data-plot="${name}" role="img" aria-label="Curves of ${name}"></canvas></div>`;
+  const panel = (name, label) => `<div><p class="play-label">${label}</p><canvas data-plot="${name}" role="img" aria-label="Curves of ${name}"></canvas></div>`;
   return `
   <fieldset class="play-presets"><legend>Watch</legend>${Object.keys(PRESETS).map(n => `<button type="button" data-preset="${n}" aria-pressed="false">${n}</button>`).join('')}</fieldset>
   <p class="play-see" aria-live="polite"></p>
@@ -54,24 +55,9 @@ const html = id => {
     </div>
   </div>
   <div class="play-strip"><p class="play-label"><span>who moved <span aria-hidden="true">→</span> and who moves next</span><span data-count="round"></span></p><canvas data-plot="strip" role="img" aria-label="Who moved"></canvas></div>
-  <div class="play-curves">${plot('losses', '<span>losses</span><span><span class="d">D</span> <span class="g">G</span></span>')}${plot('scores', '<span>mean scores</span><span><span class="d">real</span> <span class="g">fake</span></span>')}${plot('modes', '<span>modes covered</span><span data-count="best"></span>')}</div>
+  <div class="play-curves">${panel('losses', '<span>losses</span><span><span class="d">D</span> <span class="g">G</span></span>')}${panel('scores', '<span>mean scores</span><span><span class="d">real</span> <span class="g">fake</span></span>')}${panel('modes', '<span>modes covered</span><span data-count="best"></span>')}</div>
   <details><summary>The same game in Python</summary><pre class="play-code" tabindex="0" aria-label="Python code"></pre><button type="button" class="play-copy" data-do="copy">Copy</button></details>`;
 };
-
-// ---- Curves keep at most 400 points: full ones are halved, so an hour costs what a minute does.
-
-class Curve {
-  constructor() { this.points = []; this.stride = 1; this.sum = 0; this.count = 0; }
-  add(v) {
-    this.sum += v;
-    if (++this.count < this.stride) return;
-    this.points.push(this.sum / this.count);
-    this.sum = this.count = 0;
-    if (this.points.length < 400) return;
-    this.points = this.points.filter((_, i) => i % 2).map((v, i) => (v + this.points[2 * i]) / 2);
-    this.stride *= 2;
-  }
-}
 
 const shown = v => v >= 1e6 ? `${(v / 1e6).toFixed(1)} M` : v >= 1e4 ? `${Math.round(v / 1e3)} k` : `${v}`;
 const rate = v => v.toExponential().replace('e-', 'e−').replace('.0', '');
@@ -256,25 +242,17 @@ class Page {
 
   // -- drawing
 
-  canvas(name) { // sized to its box and the screen's pixels
-    const c = this.find(`[data-plot=${name}]`), ratio = Math.min(devicePixelRatio || 1, 2), w = c.clientWidth, h = c.clientHeight;
-    if (c.width !== Math.round(w * ratio) || c.height !== Math.round(h * ratio)) { c.width = Math.round(w * ratio); c.height = Math.round(h * ratio); }
-    const ctx = c.getContext('2d');
-    ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
-    ctx.clearRect(0, 0, w, h);
-    return [ctx, w, h];
-  }
+  canvas(name) { return this.find(`[data-plot=${name}]`); }
 
   draw() {
     if (!this.fakes || !this.box.clientWidth) return;
-    const css = getComputedStyle(this.box);
-    this.colour = Object.fromEntries(['real', 'fake', 'fakes', 'paper', 'soft', 'ink', 'quiet', 'edge'].map(n => [n, css.getPropertyValue(`--${n}`).trim()]));
+    this.colour = colours(this.box);
     this.stage();
     this.strip();
     const { lossD, lossG, real, fake, modes } = this.curves;
-    this.plot('losses', [[lossD, 'real'], [lossG, 'fake']]);
-    this.plot('scores', [[real, 'real'], [fake, 'fake']]);
-    this.plot('modes', [[modes, 'ink']], [0, WORLDS[this.settings.world].centres.length]);
+    plot(this.canvas('losses'), [[lossD, 'real'], [lossG, 'fake']], this.colour);
+    plot(this.canvas('scores'), [[real, 'real'], [fake, 'fake']], this.colour);
+    plot(this.canvas('modes'), [[modes, 'ink']], this.colour, [0, WORLDS[this.settings.world].centres.length]);
     if (!this.playing) this.describe();
   }
 
@@ -292,7 +270,7 @@ class Page {
   }
 
   stage() {
-    const [ctx, w] = this.canvas('stage'), { extent } = WORLDS[this.settings.world], c = this.colour;
+    const [ctx, w] = fitted(this.canvas('stage')), { extent } = WORLDS[this.settings.world], c = this.colour;
     const X = x => (x / extent + 1) / 2 * w, Y = y => (1 - y / extent) / 2 * w;
     this.tiles ??= Object.assign(document.createElement('canvas'), { width: FIELD, height: FIELD });
     const tiles = this.tiles.getContext('2d'), image = tiles.createImageData(FIELD, FIELD), rgb = n => [1, 3, 5].map(i => parseInt((c[n] + c[n].slice(1)).slice(i, i + 2), 16));
@@ -319,7 +297,7 @@ class Page {
   }
 
   strip() { // the last moves, then (faint) the next ones
-    const [ctx, w, h] = this.canvas('strip'), c = this.colour, size = 19, room = Math.max(4, Math.floor(w / size)), next = [...this.game.queue];
+    const [ctx, w, h] = fitted(this.canvas('strip')), c = this.colour, size = 19, room = Math.max(4, Math.floor(w / size)), next = [...this.game.queue];
     for (let i = this.game.round; next.length < room / 4; i++) next.push(...moves(this.game.settings, i));
     const ahead = next.slice(0, Math.floor(room / 4)), past = this.past.slice(-(room - ahead.length));
     ctx.font = '600 12px system-ui, sans-serif'; ctx.textAlign = 'center'; ctx.textBaseline = 'middle';
@@ -335,29 +313,6 @@ class Page {
     ctx.globalAlpha = 1; ctx.fillStyle = c.ink;
     if (ahead.length) ctx.fillRect(past.length * size - .5, 0, 1.5, h);
   }
-
-  plot(name, lines, span) {
-    const [ctx, w, h] = this.canvas(name), c = this.colour, all = lines.flatMap(([curve]) => curve.points).filter(Number.isFinite);
-    if (!all.length) return;
-    let [low, high] = span || [Math.min(...all), Math.max(...all)];
-    if (high - low < .1) { low -= .05; high += .05; }
-    const Y = v => h - 8 - (v - low) / (high - low) * (h - 16);
-    ctx.font = '11px system-ui, sans-serif'; ctx.fillStyle = c.quiet; ctx.strokeStyle = c.edge; ctx.lineWidth = 1;
-    if (low < 0 && high > 0) { ctx.beginPath(); ctx.moveTo(30, Y(0)); ctx.lineTo(w, Y(0)); ctx.stroke(); }
-    const tick = v => Math.abs(v) >= 100 ? v.toFixed(0) : span ? `${v}` : v.toPrecision(2);
-    ctx.textBaseline = 'middle'; ctx.fillText(tick(high), 4, 9); ctx.fillText(tick(low), 4, h - 9);
-    ctx.lineWidth = 1.6; ctx.lineJoin = 'round';
-    for (const [{ points }, colour] of lines) {
-      ctx.strokeStyle = c[colour];
-      ctx.beginPath();
-      points.forEach((v, i) => ctx.lineTo(34 + (points.length > 1 ? i / (points.length - 1) : 1) * (w - 40), Y(v)));
-      ctx.stroke();
-    }
-  }
 }
 
-const style = Object.assign(document.createElement('link'), { rel: 'stylesheet', href: new URL('play.css', import.meta.url) });
-style.onload = style.onerror = () => { // sizes are right only once the style is there; tests find the pages by their boxes
-  document.querySelectorAll('[data-play]').forEach((box, i) => { box.page = new Page(box, i); });
-};
-document.head.append(style);
+pages('play', (box, i) => new Page(box, i));
