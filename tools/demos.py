@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from runs import RECIPES as RUNS
 from runs import ROOT, Recipes
 
 SITE = ROOT/'docs'/'_static'/'demos'/'models'
@@ -18,8 +19,9 @@ def export(name: str):
     "A finished run as files of the site, with what its demo needs beside the nets."
     from dlcv_gan.cli.export import export_run
     run, recipe = RECIPES.trained(name), RECIPES.models[name]
-    extras = EXTRAS.get(name.split('-')[0], lambda run: {})(run)
-    said = export_run(run, SITE, name, only=recipe.get('parts'), train=recipe['train'], **extras)
+    extras = EXTRAS.get(name, EXTRAS.get(name.split('-')[0], lambda run: {}))(run)
+    train = (RUNS.models[recipe['pretrained']] if 'pretrained' in recipe else recipe)['train']
+    said = export_run(run, SITE, name, only=recipe.get('parts'), train=train, **extras)
     print(f"{name}: {said['bytes']/1e6:.2f} MB, {said['parity']:.0e} from PyTorch")
 
 
@@ -46,7 +48,15 @@ def flow_extras(run: Path) -> dict:
     return dict(moves=dict(file='flow.moves.f16', attributes=list(real.attributes)))
 
 
-EXTRAS = dict(vae=vae_extras, flow=flow_extras)
+def ddpm_extras(run: Path, steps: int = 10) -> dict:
+    "The times of a drawing in few steps, and how much of the variance is still picture at each."
+    from dlcv_gan.runs.folder import load_run
+    game = load_run(run, device='cpu')
+    times = [round(game.timesteps * (1 - i / steps)) for i in range(steps + 1)]
+    return dict(times=times, kept=game.kept[times].tolist())
+
+
+EXTRAS = {'vae': vae_extras, 'flow': flow_extras, 'scenes-ddpm': ddpm_extras}
 
 
 def rounded(x): return np.round(x.numpy().astype(float), 4).tolist()

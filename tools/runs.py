@@ -33,13 +33,17 @@ class Recipes:
     def train(self, name: str):
         "Train a model, or go on where it was stopped."
         recipe, run = self.models[name], self.folder/name
+        if 'pretrained' in recipe: return print(f'{name}: comes with the package')
         if (run/'weights.safetensors').exists(): return print(f'{name}: trained')
         system, *flags = shlex.split(recipe['train'])
         self.command('train', *(['--out', run, '--resume'] if (run/'settings.json').exists()
                                 else [system, '--data', self.world(recipe['data']), '--out', run, *flags]))
 
     def trained(self, name: str) -> Path:
-        "The finished run of a model."
+        "The finished run of a model, or the one that the package carries."
+        if 'pretrained' in self.models[name]:
+            from dlcv_gan.runs.pretrained import pretrained_run
+            return pretrained_run(self.models[name]['pretrained'])
         if not (self.folder/name/'weights.safetensors').exists():
             raise SystemExit(f'{name} is not trained; first run: python tools/{Path(sys.argv[0]).name} train {name}')
         return self.folder/name

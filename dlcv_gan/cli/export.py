@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..models.cyclegan import CycleGAN
+from ..models.diffusion import Diffusion
 from ..models.flow import Flow, InvertibleConv
 from ..files import check_name, check_output, json_text, write_atomic, write_text
 from ..game.base import Game
@@ -36,15 +37,15 @@ class _Call(nn.Module):
     def __init__(self, module, function):
         super().__init__()
         self.module, self.function = module, function
-    def forward(self, first, second=None):
-        return self.function(self.module, first, second) if second is not None else self.function(self.module, first)
+    def forward(self, first, second=None, third=None, fourth=None): # the exporter follows no `*inputs`
+        return self.function(self.module, *(x for x in (first, second, third, fourth) if x is not None))
 
 
 def parts(game: Game, # trained; stays as it is
           size: int, # pixels a side of its pictures
           labels: int = 0, # label columns that it is asked for; 0: none
          ) -> dict[str, Part]: # name -> part, of a copy in evaluation mode on the CPU
-    "What a game can do: 'encode' and 'decode', 'ab' and 'ba', or 'generate'."
+    "What a game can do: 'encode' and 'decode', 'ab' and 'ba', or 'generate'; a diffusion model also 'denoise'."
     game = _frozen(game)
     x, y = torch.zeros(2, 3, size, size), {'y': torch.zeros(2, labels)} if labels else {}
     def part(function, inputs, *outputs): return Part(_Call(game, function).eval(), inputs, outputs)
@@ -57,7 +58,11 @@ def parts(game: Game, # trained; stays as it is
     if isinstance(game, Flow):
         return dict(encode=part(lambda g, x, y=None: g.net(x, y)[0], {'x': x, **y}, 'z'),
                     decode=part(lambda g, z, y=None: g.decode(z, y), z | y, 'x'))
-    return dict(generate=part(lambda g, z, y=None: g.sample(len(z), y, z), z | y, 'x'))
+    generate = dict(generate=part(lambda g, z, y=None: g.sample(len(z), y, z), z | y, 'x'))
+    if not isinstance(game, Diffusion): return generate
+    guided = {'x': x, 't': torch.ones(2), **y, **({'w': torch.zeros(2)} if labels else {})}
+    def guess(g, x, t, y=None, w=None): return g.denoise(x, t.long(), y, None if w is None else w[:, None, None, None])
+    return dict(**generate, denoise=part(guess, guided, 'guess'))
 
 # %% ../../nbs/command/export.ipynb #661e490a
 def _frozen(game):
@@ -142,6 +147,7 @@ def parity(part: Part, # of `parts`
     for n in (1, 5):
         inputs = {k: torch.randn(n, *v.shape[1:], generator=random) for k, v in part.inputs.items()}
         if 'x' in inputs: inputs['x'] = (inputs['x'] / 2).clamp(-1, 1) # pictures
+        if 't' in inputs: inputs['t'] = 1 + (inputs['t'].abs() * 300).floor().clamp(max=999) # whole numbers
         if 'y' in inputs: inputs['y'] = (inputs['y'] > 0).float() # labels are zeros and ones
         with torch.no_grad(): ours = part.call(*inputs.values())
         theirs = session.run(None, {k: v.numpy() for k, v in inputs.items()})

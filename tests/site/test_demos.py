@@ -1,5 +1,6 @@
 "The demos of the built site, used in a real browser: their pictures are those that Python makes of the same numbers."
 import contextlib, io, json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -139,7 +140,7 @@ def test_the_noise_is_pytorchs(chromium, url):
 
 @pytest.mark.parametrize('width, theme', [(1200, 'light'), (360, 'dark')])
 @pytest.mark.parametrize('name, models', [('faces', ['faces']), ('anime', ['anime']),
-                                          ('scenes', ['scenes-gan', 'scenes-flow']),
+                                          ('scenes', ['scenes-gan', 'scenes-flow', 'scenes-ddpm']),
                                           ('vae', ['vae-1']), ('flow', ['flow']), ('zebra', ['zebra'])])
 def test_an_open_demo_fits_and_can_be_read(chromium, url, axe, name, models, width, theme):
     needs(name, *models)
@@ -249,20 +250,33 @@ def test_anime_faces_change_colour_keep_z_and_shrink_to_one(chromium, url):
 
 # ---- scenes
 
+def steps(name: str, z, y, w) -> np.ndarray:
+    "The pixels of the diffusion model, by Python."
+    said = about(name)
+    n, size = len(y) // 24, said['size']
+    x, y = np.reshape(z, (n, 3, size, size)).astype(np.float32), np.reshape(y, (n, 24))
+    for t, a, b in zip(said['times'], said['kept'], said['kept'][1:]):
+        guess, = raw(name, 'denoise', x=x, t=[t] * n, y=y, w=[w] * n)
+        x = (b**.5 * guess + ((1 - b) / (1 - a))**.5 * (x - a**.5 * guess)).astype(np.float32)
+    return grey(x)
+
+
 def check_scenes(page) -> tuple[dict, dict]:
     "Both models' numbers, and their pictures, which are Python's."
     drawn, pictures = settled(page, 'scenes'), {}
-    for name, part in (('scenes-gan', 'generate'), ('scenes-flow', 'decode')):
+    models = {'scenes-gan': partial(python, part='generate'), 'scenes-flow': partial(python, part='decode'),
+              'scenes-ddpm': steps}
+    for name, made in models.items():
         selector = f'[data-demo=scenes] canvas[data-model={name}]'
-        assert_pictures(page, selector, python(name, part, **drawn[name]), 4)
+        assert_pictures(page, selector, made(name, **drawn[name]), 4)
         pictures[name] = shown(page, selector)
-    y = np.reshape([drawn[name]['y'] for name in drawn], (8, 24))
+    y = np.reshape([drawn[name]['y'] for name in drawn], (12, 24))
     assert (y == y[0]).all()
     return dict(y=y[0], **{name: np.reshape(drawn[name]['z'], (4, -1)) for name in drawn}), pictures
 
 
 def test_two_models_draw_the_same_request(chromium, url):
-    needs('scenes', 'scenes-gan', 'scenes-flow')
+    needs('scenes', 'scenes-gan', 'scenes-flow', 'scenes-ddpm')
     with opened(chromium, url, PAGE, viewport=dict(width=1200, height=1400)) as page:
         box = press_open(page, 'scenes')
         first, before = check_scenes(page)
@@ -279,12 +293,17 @@ def test_two_models_draw_the_same_request(chromium, url):
         for name in ('red cube', 'blue sphere', 'yellow cylinder'): box.get_by_role('button', name=name).click()
         assert 'at least' in box.inner_text() and check_scenes(page)[0]['y'].tolist().index(1) == 23
 
-        box.get_by_role('slider').focus()
+        box.get_by_role('slider', name='temperature').focus()
         page.keyboard.press('Home')
         cold, pictures = check_scenes(page)
         assert (cold['scenes-flow'] == 0).all()
         assert max(abs(x - pictures['scenes-flow'][0]).max() for x in pictures['scenes-flow'].values()) <= 1
         assert min(abs(pictures['scenes-gan'][i] - pictures['scenes-gan'][0]).max() for i in (1, 2, 3)) > 0
+        box.get_by_role('slider', name='guidance').focus()
+        page.keyboard.press('Home')
+        plain, unguided = check_scenes(page)
+        assert settled(page, 'scenes')['scenes-ddpm']['w'] == 0
+        assert moved(pictures['scenes-ddpm'], unguided['scenes-ddpm']) > 0
         box.get_by_role('button', name='Draw again').click()
         assert abs(check_scenes(page)[0]['scenes-gan'] - cold['scenes-gan']).max() > .1
 

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 import torch
-from test_play import STATIC, WORLDS, chromium, javascript, opened # noqa: F401: a fixture
+from test_play import WORLDS, chromium, javascript, opened # noqa: F401 (a fixture)
 from torch import nn
 
 from dlcv_gan.models.diffusion import SCHEDULES, Diffusion
@@ -66,7 +66,8 @@ def test_loss_and_gradients_are_autograds(predict):
     loss.backward()
     assert loss.item() == pytest.approx(found['value'], rel=1e-9)
     for linear, (W, bias) in zip(game.net.net[::2], found['grads']):
-        assert np.allclose(linear.weight.grad.flatten(), W, atol=1e-9) and np.allclose(linear.bias.grad, bias, atol=1e-9)
+        assert np.allclose(linear.weight.grad.flatten(), W, atol=1e-9)
+        assert np.allclose(linear.bias.grad, bias, atol=1e-9)
 
 
 TRAINED = '''const d = new play.Denoiser({predict: args[0], seed: 1}), plain = a => [...a], losses = [];
@@ -98,7 +99,7 @@ PAGE = 'document.querySelector("[data-diffusion]").page'
 
 
 @pytest.fixture
-def page_of(chromium, tmp_path): # noqa: F811
+def page_of(chromium, tmp_path): # noqa: F811 (the same fixture)
     "The page under a sub-path: opened with the tests' checks on requests and the console."
     html = ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
             '<title>t</title><h1>Diffusion</h1><div class="play" data-diffusion></div>'

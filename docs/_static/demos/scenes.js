@@ -1,4 +1,4 @@
-// The same request, drawn by a conditional GAN and by a conditional flow.
+// The same request, drawn by a conditional GAN, by a conditional flow and, step by step, by a diffusion model.
 import { demo, el, latest, normals, paint, picture, rows, seed, slider, words } from './demo.js';
 
 const DRAWS = 4, MOST = 3;
@@ -11,12 +11,29 @@ const SHAPES = { // drawn in one colour; lighter and darker sides by white and b
 const drawing = (colour, shape) => `<svg viewBox="0 0 32 32" fill="${HUES[colour]}" aria-hidden="true">${SHAPES[shape]}</svg>`;
 const listed = names => names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 
+/** Pictures by one pass of a model's part. */
+const once = part => async (model, inputs) => (await model.run(part, inputs)).x.data;
+
+/** Pictures by the times of the model, from noise: the guess at each time, then a part of the way towards it (DDIM). */
+async function steps(model, { z, y }, { w }, show, still) {
+  const { times, kept, size } = model.about, n = z.dims[0], all = v => ({ data: new Float32Array(n).fill(v), dims: [n] });
+  let x = z.data;
+  for (let k = 0; k + 1 < times.length; k++) {
+    const [a, b] = [kept[k], kept[k + 1]], inputs = { x: { data: x, dims: [n, 3, size, size] }, t: all(times[k]), y, w: all(w) };
+    const { guess } = await model.run('denoise', inputs);
+    x = x.map((v, i) => Math.sqrt(b) * guess.data[i] + Math.sqrt((1 - b) / (1 - a)) * (v - Math.sqrt(a) * guess.data[i]));
+    show(x);
+    if (!await still()) return null;
+  }
+  return x;
+}
+
 demo('scenes', {
-  title: 'Two ways to draw a request',
-  models: ['scenes-gan', 'scenes-flow'],
-  note: 'Choose one to three objects. A conditional GAN and a flow draw them, four times each from other noise: look whether every object is there, how sharp it is, and how much the four differ.',
+  title: 'Three ways to draw a request',
+  models: ['scenes-gan', 'scenes-flow', 'scenes-ddpm'],
+  note: 'Choose one to three objects. A conditional GAN, a flow and a diffusion model draw them, four times each from other noise. The diffusion model takes ten steps, and its pictures emerge as you watch. Look whether every object is there, how sharp it is, and how much the four differ.',
 }, async (box, models) => {
-  const { labels, size } = models['scenes-gan'].about;
+  const { labels } = models['scenes-gan'].about;
   let chosen = ['red cube', 'blue sphere'];
 
   // -- controls
@@ -28,6 +45,7 @@ demo('scenes', {
   const board = el('div', { class: 'scenes-things', role: 'group', 'aria-label': `Objects, at most ${MOST}` }, things);
   const start = seed('seed', 'Draw again', 1, () => draw());
   const temperature = slider('temperature of the flow', { min: 0, max: 1.2, step: .05, value: .7, show: v => v.toFixed(2) }, () => draw());
+  const guidance = slider('guidance of the diffusion model', { min: 0, max: 6, step: .5, value: 2, show: v => v.toFixed(1) }, () => draw());
   const surprise = el('button', { type: 'button', onclick: () => {
     const deck = labels.map(name => [Math.random(), name]).sort().map(([, name]) => name);
     chosen = deck.slice(0, 1 + Math.floor(Math.random() * MOST));
@@ -35,14 +53,16 @@ demo('scenes', {
   } }, 'Surprise me');
   const controls = el('div', { class: 'scenes-controls' });
   const say = words(controls);
-  controls.append(el('div', { class: 'scenes-again' }, start.element, surprise), temperature.element);
+  controls.append(el('div', { class: 'scenes-again' }, start.element, surprise), temperature.element, guidance.element);
   const sides = [
-    { name: 'scenes-gan', part: 'generate', title: 'conditional GAN', says: 'learnt from a discriminator’s verdicts', spread: () => 1 },
-    { name: 'scenes-flow', part: 'decode', title: 'conditional flow', says: 'learnt to make real pictures likely', spread: () => temperature.value },
+    { name: 'scenes-gan', title: 'conditional GAN', says: 'learnt from a discriminator’s verdicts', run: once('generate') },
+    { name: 'scenes-flow', title: 'conditional flow', says: 'learnt to make real pictures likely', spread: () => temperature.value, run: once('decode') },
+    { name: 'scenes-ddpm', title: 'diffusion model', says: 'learnt to remove noise', told: () => ({ w: guidance.value }), run: steps },
   ].map(side => {
+    const { size } = models[side.name].about;
     const draws = Array.from({ length: DRAWS }, (_, i) => picture(side.title, { 'data-row': i, 'data-model': side.name })), time = el('span', { class: 'scenes-time' });
     const element = el('div', { class: 'scenes-side' }, el('p', { class: 'scenes-title' }, el('b', {}, side.title), time), el('p', { class: 'demo-label' }, side.says), el('div', { class: 'scenes-draws' }, draws));
-    return { ...side, draws, time, element };
+    return { spread: () => 1, told: () => ({}), ...side, size, draws, time, element };
   });
   box.append(el('div', { class: 'scenes-request' }, board, controls), el('div', { class: 'scenes-board' }, sides.map(s => s.element)));
 
@@ -60,13 +80,14 @@ demo('scenes', {
     const asked = `Asked for: ${listed(chosen.map(name => `a ${name}`))}.`, y = labels.map(l => Number(chosen.includes(l))), drawn = {};
     things.forEach((t, i) => t.setAttribute('aria-pressed', y[i] === 1));
     say(asked);
-    for (const { name, part, title, spread, draws, time } of sides) {
+    for (const { name, title, size, spread, told, run, draws, time } of sides) {
       const { nz } = models[name].about, by = spread(), noise = normals(start.value, DRAWS * nz).map(v => v * by);
-      const inputs = { z: { data: noise, dims: [DRAWS, nz] }, y: rows(draws.map(() => y)) }, begun = performance.now();
-      const { x } = await models[name].run(part, inputs);
+      const inputs = { z: { data: noise, dims: [DRAWS, nz] }, y: rows(draws.map(() => y)) }, begun = performance.now(), more = told();
+      const x = await run(models[name], inputs, more, data => draws.forEach((canvas, i) => paint(canvas, data, size, i)), still);
+      if (!x) return;
       time.textContent = `${((performance.now() - begun) / DRAWS).toFixed(1)} ms a picture`;
-      draws.forEach((canvas, i) => { paint(canvas, x.data, size, i); canvas.setAttribute('aria-label', `${title}, draw ${i + 1}: ${asked}`); });
-      drawn[name] = { z: [...noise], y: [...inputs.y.data] };
+      draws.forEach((canvas, i) => { paint(canvas, x, size, i); canvas.setAttribute('aria-label', `${title}, draw ${i + 1}: ${asked}`); });
+      drawn[name] = { z: [...noise], y: [...inputs.y.data], ...more };
       if (!await still()) return;
     }
     box.drawn = drawn;
