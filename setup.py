@@ -1,10 +1,16 @@
 "Everything said about the package stands in settings.ini and README.md; this file only hands it to setuptools."
 import re
 import shlex
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
+
+sys.path.insert(0, str(Path(__file__).parent)) # an isolated build does not look here
+from dlcv_gan.cli.notebooks import carried, stripped
 
 cfg = ConfigParser(delimiters=['='])
 cfg.read('settings.ini', encoding='utf-8')
@@ -18,6 +24,27 @@ def for_an_index(readme):
     readme = re.sub(r'<script.*?</script>\n?', '', readme, flags=re.S)
     readme = re.sub(r'\]\(nbs/([^)]+)\.ipynb\)', rf']({site}/\1.html)', readme)
     return re.sub(r'(\]\(|src="|srcset=")(?=docs/)', rf'\1{files}/', readme)
+
+
+class BuildWithNotebooks(build_py):
+    "Puts the notebooks, without outputs, and the studies' tables beside the code."
+    def run(self):
+        super().run()
+        if self.editable_mode: return # a checkout has them in nbs/
+        for file, text in carried(Path('nbs')).items():
+            there = Path(self.build_lib, cfg['lib_path'], 'notebooks', file)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.write_text(text, encoding='utf-8')
+
+
+class StrippedSource(sdist):
+    "The notebooks without their outputs, which are most of the repository."
+    def make_release_tree(self, base_dir, files):
+        super().make_release_tree(base_dir, files)
+        for file in Path(base_dir, 'nbs').rglob('*.ipynb'):
+            text = stripped(file.read_text(encoding='utf-8'))
+            file.unlink() # it may be a link to the file that was copied
+            file.write_text(text, encoding='utf-8')
 
 
 setup(
@@ -34,6 +61,7 @@ setup(
                  'Topic :: Scientific/Engineering :: Image Processing', 'Typing :: Typed'],
     packages=find_packages(include=[cfg['lib_path'], cfg['lib_path'] + '.*']), include_package_data=True,
     package_data={cfg['lib_path']: ['py.typed', 'weights/*', 'weights/*/*']},
+    cmdclass=dict(build_py=BuildWithNotebooks, sdist=StrippedSource),
     install_requires=shlex.split(cfg['requirements']), extras_require=extras,
     python_requires='>=' + cfg['min_python'], zip_safe=False,
     entry_points={'console_scripts': shlex.split(cfg['console_scripts']),

@@ -13,12 +13,13 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 BUILD = DOCS/'_build'
-sys.path[:0] = [str(DOCS), str(ROOT/'tools')]
+sys.path[:0] = [str(DOCS), str(ROOT/'tools'), str(ROOT)]
 from api import read_module
 from captions import CAPTION, captions_of
 from checks import broken_links, foreign_requests, links_of, lost_sources, site_pages # noqa: F401
 from conf import cfg
 from rooms import LESSON, PAGES, contents, page_of, rooms, sidebar # noqa: F401
+from dlcv_gan.cli.notebooks import AT_HOME
 from vendor import vendor_demos, vendor_mathjax, vendor_widgets
 
 SOURCES = f"{cfg['git_url']}/blob/{cfg['branch']}"
@@ -99,9 +100,11 @@ def adapt_title(text: str, book: str = 'index') -> str:
 
 
 def notebook_actions(book: str) -> str:
-    "Links to the notebook behind a page: seen, kept, changed, complained of."
+    "Links to the notebook behind a page: run, seen, kept, changed, complained of."
     file, git = f"{cfg['branch']}/nbs/{book}.ipynb", cfg['git_url']
+    colab = f"https://colab.research.google.com/github/{git.split('/', 3)[3]}/blob/{file}"
     return ' · '.join(f'[{says}]({to})' for says, to in {
+        **({} if book in AT_HOME else {'Open in Colab': colab}),
         'View on GitHub': f'{git}/blob/{file}', 'Download the notebook': f'{git}/raw/{file}',
         'Edit': f'{git}/edit/{file}', 'Report a problem': f'{git}/issues/new?title={book}:%20'}.items())
 

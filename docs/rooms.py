@@ -4,7 +4,8 @@ import re
 # Section -> its pages: patterns in reading order, a pattern's own pages in the order of their notebooks. A folder
 # within a room is a part of its section.
 ROOMS = {
-    'Start here': ['index', 'start/play', 'start/demos', 'gallery', 'start/reports', r'start/(?!for_teachers).*'],
+    'Start here': ['index', 'start/play', 'start/play_diffusion', 'start/demos', 'gallery', 'start/reports',
+                   r'start/(?!for_teachers).*'],
     'Assignments': [r'assignments/.*'],
     'Hand-ins': ['handins/hw4', 'handins/hw3', r'handins/(?!handin$).*', 'handins/handin'],
     'Studies': ['studies/ledger', r'studies/\d.*', r'studies/.*'],

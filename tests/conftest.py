@@ -22,8 +22,8 @@ WHEEL = ('library/test_callbacks', 'library/test_checkpoint', 'library/test_cont
          'library/test_diagnosis', 'library/test_foreign', 'library/test_learner', 'library/test_live',
          'library/test_loaders', 'library/test_pretrained', 'library/test_recorder', 'library/test_schedules',
          'library/test_systems', 'library/test_training_panel', 'library/test_widgets', 'assignments/test_gan',
-         'assignments/test_vae', 'command/test_bad_input', 'command/test_command', 'handins/test_hw4',
-         'house/test_package')
+         'assignments/test_vae', 'command/test_bad_input', 'command/test_command', 'command/test_notebooks',
+         'handins/test_hw4', 'house/test_package')
 
 
 def pytest_collection_modifyitems(items):

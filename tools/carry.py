@@ -362,7 +362,7 @@ def carry(rev: str = 'HEAD', *only) -> int:
     files = (house.ROOT/PACKAGE).rglob('*.py')
     now = {'.'.join(p.relative_to(house.ROOT).with_suffix('').parts): p.read_text(encoding='utf-8') for p in files}
     before, after, left = definitions(modules), definitions(now), 0
-    for path in [house.find(n) for n in only] or house.notebooks():
+    for path in house.paths_of(only):
         nb, name = nbformat.read(path, as_version=4), house.name_of(path)
         if nb.metadata.get('executed', {}).get('code') == house.fingerprint(nb): continue
         old = predecessor(name, nb, books, moved)

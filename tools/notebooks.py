@@ -5,7 +5,8 @@
     python tools/notebooks.py carry REV [NB ...]    stamp anew what differs from revision REV by imports and names only
     python tools/notebooks.py readme            write README.md from nbs/index.ipynb, pictures included
 
-NB is a path below nbs/ without its ending (assignments/01_vae), its last part (01_vae), or that without number (vae).
+NB is a path below nbs/ without its ending (assignments/01_vae), its last part (01_vae), that without number (vae), or a
+room (assignments).
 """
 import base64, hashlib, io, json, os, re, subprocess, sys, time
 from pathlib import Path
@@ -17,6 +18,8 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 NBS = ROOT/'nbs'
+sys.path.insert(0, str(ROOT))
+from dlcv_gan.cli.notebooks import INSTALL, find_notebooks
 
 
 def name_of(path: Path) -> str:
@@ -29,21 +32,17 @@ def notebooks() -> list[Path]:
     return [p for p in sorted(NBS.rglob('*.ipynb')) if '.ipynb_checkpoints' not in p.parts]
 
 
-def find(name: str) -> Path:
-    "The one notebook of a name: its path below nbs/, its last part, or that without its number."
-    name, found = name.removeprefix('nbs/').removesuffix('.ipynb'), []
-    names = {name_of(p): p for p in notebooks()}
-    for spoken in (lambda n: n, lambda n: n.split('/')[-1], lambda n: re.sub(r'^\d+[a-z]*_', '', n.split('/')[-1])):
-        if found := [n for n in names if spoken(n) == name]: break
-    if not found: raise SystemExit(f'no notebook is called {name}; there are {", ".join(names)}')
-    if len(found) > 1: raise SystemExit(f'{name} is the name of several notebooks, say which: {", ".join(found)}')
-    return names[found[0]]
+def paths_of(names) -> list[Path]:
+    "The notebooks of these names and rooms; without one, all."
+    there = {name_of(p): p for p in notebooks()}
+    try: return [there[n] for n in find_notebooks(names, list(there))]
+    except ValueError as e: raise SystemExit(str(e)) from None
 
 
 def fingerprint(nb) -> str:
-    "A hash of every code cell, in order: what the outputs below them must have been made by."
-    return hashlib.sha256('\0'.join(c['source'] for c in nb['cells']
-                                    if c['cell_type'] == 'code').encode()).hexdigest()[:16]
+    "A hash of every code cell, in order, but the one that installs: what the outputs must have been made by."
+    return hashlib.sha256('\0'.join(c['source'] for c in nb['cells'] if c['cell_type'] == 'code'
+                                    and c['source'] != INSTALL).encode()).hexdigest()[:16]
 
 
 def save(nb, path: Path):
@@ -152,7 +151,7 @@ def main(verb='check', *names):
     if verb == 'carry':
         from carry import carry
         return carry(*names)
-    paths = [find(n) for n in names] or notebooks()
+    paths = paths_of(names)
     if verb == 'run': return [run(p) for p in paths] and 0
     wrong = [f for p in paths for f in faults(p)]
     print('\n'.join(wrong) or f'{len(paths)} notebooks: code and outputs agree')

@@ -279,6 +279,12 @@ def _export(args):
           f"{said['bytes']/1e6:.1f} MB, differs from PyTorch by {said['parity']:.0e}")
 
 
+def _notebooks(args):
+    "The lessons, to run and to change."
+    from dlcv_gan.cli.notebooks import copy_notebooks
+    copy_notebooks(args.out, args.names)
+
+
 def _release(args):
     "A notebook to hand out."
     from dlcv_gan.cli.release import release_assignment
@@ -293,7 +299,7 @@ def _study(args):
 # %% ../../nbs/command/command.ipynb #0d48cd12
 CALLS = {'draw': _draw, 'train': _train, 'sample': _sample, 'score': _score, 'translate': _translate,
          'evaluator': _evaluator, **dict.fromkeys(courses(), _hand_in), 'export': _export,
-         'report': _report, 'release-assignment': _release, 'systems': _systems,
+         'report': _report, 'notebooks': _notebooks, 'release-assignment': _release, 'systems': _systems,
          'describe': _describe, 'study': _study, 'bench': _bench}
 
 

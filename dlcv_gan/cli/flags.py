@@ -288,12 +288,20 @@ def _report(subs):
         'write a new one although you have edited the old one, which is kept as report-1.md'))
 
 
+def _notebooks(subs):
+    p = _sub(subs, 'notebooks', 'copy the lessons and the other notebooks, ready to run', [
+        'dlcv_gan notebooks course', 'dlcv_gan notebooks course 02_gan 03_acgan',
+        'dlcv_gan notebooks course assignments studies'])
+    p.add_argument('out', metavar='OUT', help='folder for the copies; what has been worked in is not written over')
+    p.add_argument('names', nargs='*', metavar='NAME', help='notebooks or rooms (default: all)')
+
+
 def _release(subs):
     p = _sub(subs, 'release-assignment', 'for teachers: a notebook without its solutions, answers and outputs', [
         'dlcv_gan release-assignment 02_gan students',
         'dlcv_gan release-assignment 02_gan students --solutions teachers',
         'dlcv_gan release-assignment mine/week3.ipynb students'])
-    p.add_argument('notebook', metavar='NOTEBOOK', help='such as 02_gan in a checkout, or a file')
+    p.add_argument('notebook', metavar='NOTEBOOK', help='such as 02_gan, or a file')
     p.add_argument('out', metavar='OUT', help='folder for the copy')
     p.add_argument('--solutions', metavar='OUT2', help='folder for a second copy, with solutions and answers')
 
@@ -358,6 +366,6 @@ def make_parser() -> argparse.ArgumentParser: # of the whole command
         "Draw data, train the course reports' generative models on it, look, measure."))
     parser.add_argument('--version', action='version', version=f'dlcv_gan {dlcv_gan.__version__}')
     subs = parser.add_subparsers(dest='subcommand', required=True, metavar='COMMAND')
-    for add in (_draw, _train, _sample, _score, _translate, _evaluator, _courses, _export, _report, _release, _systems,
-                _study, _bench): add(subs)
+    for add in (_draw, _train, _sample, _score, _translate, _evaluator, _courses, _export, _report, _notebooks,
+                _release, _systems, _study, _bench): add(subs)
     return parser

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import unquote
 
-import dlcv_gan
+from .notebooks import notebooks_folder
 from ..files import write_text
 
 # %% ../../nbs/command/release.ipynb #52057e12
@@ -278,13 +278,12 @@ def _with_ids(cells): # nbformat 4.0 to 4.4 knows no ids, Colab writes none
 
 
 def _read(notebook):
-    "(file, notebook): from a path, or by name in a checkout; every cell with an id and its source as one text."
-    file, nbs = Path(notebook), Path(dlcv_gan.__file__).parents[1]/'nbs'
+    "(file, notebook): from a path, or one of the package's by name; every cell with an id and its source as one text."
+    file, nbs = Path(notebook), notebooks_folder()
     if not file.is_file(): file = next(nbs.rglob(f'{Path(notebook).name.removesuffix(".ipynb")}.ipynb'), file)
     if not file.is_file():
         near = difflib.get_close_matches(str(notebook), [p.stem for p in nbs.rglob('*.ipynb')], 1)
-        mend = (f'; did you mean {near[0]}?' if near else
-                f': give a file, or run the command in a checkout of {dlcv_gan.__name__}, which has them in nbs/')
+        mend = f'; did you mean {near[0]}?' if near else ': give a file, or the name of a lesson, such as 02_gan'
         raise FileNotFoundError(f'no notebook {notebook}{mend}')
     try: nb = json.loads(file.read_text(encoding='utf-8-sig'))
     except ValueError as e: raise ValueError(f'{file} is no notebook ({e}); give an .ipynb file') from None

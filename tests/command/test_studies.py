@@ -5,6 +5,7 @@ import torch
 from dlcv_gan.cli import studies as door
 from dlcv_gan.cli.command import make_parser
 from dlcv_gan.cli.studies import call, find_study, studies
+from dlcv_gan.studies.ledger import CLAIMS
 from dlcv_gan.studies.study import Study, read_table
 from dlcv_gan.studies.verdicts import Claim, Contrast
 
@@ -34,7 +35,8 @@ def test_studies_are_found_by_name():
 def test_every_claim_of_the_reports_is_declared_and_worded_once():
     claims = [(c.number, c.report, c.text) for s in studies().values() for c in s.claims]
     # two studies may share one, in the same words
-    assert {n for n, *_ in claims} == set(range(1, 35)) and len(set(claims)) == 34
+    assert {n for n, *_ in claims} == set(range(1, CLAIMS + 1)) and len(set(claims)) == CLAIMS
+    assert all((report == 'ours') == (n > 34) for n, report, _ in claims) # of the reports, and about diffusion
     for s in studies().values(): assert len({c.number for c in s.claims}) == len(s.claims)
 
 
