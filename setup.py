@@ -31,7 +31,8 @@ class BuildWithNotebooks(build_py):
     def run(self):
         super().run()
         if self.editable_mode: return # a checkout has them in nbs/
-        for file, text in carried(Path('nbs')).items():
+        if not (files := carried(Path('nbs'))): raise SystemExit('nbs/ is missing: the wheel would have no notebooks')
+        for file, text in files.items():
             there = Path(self.build_lib, cfg['lib_path'], 'notebooks', file)
             there.parent.mkdir(parents=True, exist_ok=True)
             there.write_text(text, encoding='utf-8')

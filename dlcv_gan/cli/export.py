@@ -17,12 +17,13 @@ from torch.nn import functional as F
 
 from ..models.cyclegan import CycleGAN
 from ..models.diffusion import Diffusion
-from ..models.flow import Flow, InvertibleConv
+from ..models.flow import Flow, Glow, InvertibleConv
 from ..files import check_name, check_output, json_text, write_atomic, write_text
 from ..game.base import Game
 from ..runs.folder import label_names, load_run
 from ..runs.settings import RunSettings
 from ..models.vae import VAE
+from ..residual import UNet
 
 # %% ../../nbs/command/export.ipynb #35a0c11f
 class Part(NamedTuple):
@@ -60,16 +61,27 @@ def parts(game: Game, # trained; stays as it is
                     decode=part(lambda g, z, y=None: g.decode(z, y), z | y, 'x'))
     generate = dict(generate=part(lambda g, z, y=None: g.sample(len(z), y, z), z | y, 'x'))
     if not isinstance(game, Diffusion): return generate
-    guided = {'x': x, 't': torch.ones(2), **y, **({'w': torch.zeros(2)} if labels else {})}
+    guided = {'x': x, 't': torch.full((2,), float(game.timesteps)), **y, **({'w': torch.zeros(2)} if labels else {})}
     def guess(g, x, t, y=None, w=None): return g.denoise(x, t.long(), y, None if w is None else w[:, None, None, None])
     return dict(**generate, denoise=part(guess, guided, 'guess'))
 
 # %% ../../nbs/command/export.ipynb #661e490a
+class _Constant(nn.Module):
+    "The same row whatever goes in."
+    def __init__(self, row):
+        super().__init__()
+        self.row = nn.Buffer(row)
+    def forward(self, x): return self.row.expand(len(x), -1)
+
+
 def _frozen(game):
-    "A copy in evaluation mode on the CPU, with the matrices of its invertible convolutions computed once."
+    "A copy in evaluation mode on the CPU, with all that does not depend on its inputs computed once."
     game = copy.deepcopy(game).cpu().eval().requires_grad_(False)
     def constant(matrix): return lambda x: F.conv2d(x, matrix[:, :, None, None])
-    for m in game.modules():
+    for m in list(game.modules()):
+        # a net without conditions asks whether any of none is missing, which ONNX answers otherwise than PyTorch
+        if isinstance(m, UNet) and not m.conditions: m.condition = _Constant(m.condition(torch.ones(1, 1)))
+        if isinstance(m, Glow) and not m.conditions: m.embed = _Constant(m.embed(torch.ones(1, 1)))
         if isinstance(m, InvertibleConv):
             weight = m.weight().detach()
             m.forward, m.inverse = constant(weight), constant(torch.linalg.inv(weight.double()).float())
@@ -147,7 +159,9 @@ def parity(part: Part, # of `parts`
     for n in (1, 5):
         inputs = {k: torch.randn(n, *v.shape[1:], generator=random) for k, v in part.inputs.items()}
         if 'x' in inputs: inputs['x'] = (inputs['x'] / 2).clamp(-1, 1) # pictures
-        if 't' in inputs: inputs['t'] = 1 + (inputs['t'].abs() * 300).floor().clamp(max=999) # whole numbers
+        if 't' in inputs: # whole numbers from 1 to the example's
+            most = part.inputs['t'].max()
+            inputs['t'] = 1 + (inputs['t'].abs() / 3 * most).floor().clamp(max=most - 1)
         if 'y' in inputs: inputs['y'] = (inputs['y'] > 0).float() # labels are zeros and ones
         with torch.no_grad(): ours = part.call(*inputs.values())
         theirs = session.run(None, {k: v.numpy() for k, v in inputs.items()})

@@ -56,7 +56,7 @@ def find_notebooks(asked: list, # names or rooms; none: all
     chosen = set()
     for name in asked:
         name = str(name).removeprefix('nbs/').removesuffix('.ipynb').rstrip('/')
-        found = [n for n in known if n.startswith(f'{name}/')]
+        found = [n for n in known if f'/{name}/' in f'/{n}'] # a room
         for spoken in (lambda n: n, lambda n: n.split('/')[-1], lambda n: re.sub(r'^\d+_', '', n.split('/')[-1])):
             if not found and len(found := [n for n in known if spoken(n) == name]) > 1:
                 raise ValueError(f'{name} is the name of several notebooks, say which: {", ".join(found)}')
@@ -84,10 +84,10 @@ def copy_notebooks(out: str | Path, # the folder to fill; made where it is missi
     wanted = {f: t for f, t in files.items() if f.removesuffix('.ipynb') in names or (studies and f.endswith('.csv'))}
     check_output(out, folder=True)
     for file, text in wanted.items():
-        if (there := out/file).exists() and there.read_text(encoding='utf-8') != text:
+        if (there := out/file).exists() and not (there.is_file() and there.read_bytes() == text.encode()):
             raise FileExistsError(f'{there} is there already and differs: somebody may have worked in it; give another '
                                   'folder, or move it away')
     for file, text in wanted.items():
         if not (out/file).exists(): write_text(out/file, text)
-    say(f'{out}: {len(names)} notebooks; next: jupyter lab {out}')
+    say(f'{out}: {len(names)} notebook{"s" * (len(names) != 1)}; next: jupyter lab {out}')
     return [out/f'{name}.ipynb' for name in names]

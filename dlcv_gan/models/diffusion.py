@@ -54,10 +54,9 @@ class Diffusion(Game):
         super().__init__()
         if predict not in ('picture', 'noise', 'v'):
             raise ValueError(f"predict is {predict!r}: choose 'picture', 'noise' or 'v'")
-        if not 1 <= sampling_steps <= timesteps:
-            raise ValueError(f'sampling_steps is {sampling_steps}: give 1 to {timesteps}, the steps of the noise')
         self.net, self.predict, self.unconditional = net, predict, unconditional
         self.guidance, self.sampling_steps, self.timesteps = guidance, sampling_steps, timesteps
+        self.check_steps(sampling_steps)
         self.nz = math.prod(net.shape)
         self.limits = -1., 1. # of a picture's values; a guess beyond them is cut off
         self.register_buffer('kept', schedule(timesteps).float(), persistent=False)
@@ -65,6 +64,11 @@ class Diffusion(Game):
     def players(self) -> dict[str, list[nn.Module]]: # one player
         "The denoiser plays alone."
         return {'denoiser': [self.net]}
+
+    def check_steps(self, steps: int): # of drawing
+        "ValueError unless there are 1 to `timesteps`."
+        if not 1 <= steps <= self.timesteps:
+            raise ValueError(f'{steps} steps of drawing: give 1 to {self.timesteps}, the steps of the noise')
 
     def amplitudes(self, t: Tensor, # (n,) whole numbers from 0 to `timesteps`
                   ) -> tuple[Tensor, Tensor]: # of picture and of noise, each (n, 1, ...) to multiply pictures with
@@ -103,11 +107,12 @@ class Diffusion(Game):
              y: Tensor | None = None, # conditions (n, a)
              steps: int | None = None, # of equal length; None: the game's own `sampling_steps`
              eta: float = 0., # fresh noise at every step; 0: none (DDIM, the code decides all), 1: as DDPM
-             guidance: float | None = None, # None: the game's own
+             guidance: float | Tensor | None = None, # as for `denoise`
             ): # yields (time, noisy picture, guess of the picture), from noise to picture
         "Guess the picture, go a part of the way towards it, and guess again."
         y, z = on_device(self, y, z)
         x, steps = z.unflatten(1, self.net.shape), self.sampling_steps if steps is None else steps
+        self.check_steps(steps)
         times = [round(self.timesteps * (1 - i / steps)) for i in range(steps + 1)]
         for now, then in zip(times, times[1:]):
             guess = self.denoise(x, torch.full((len(x),), now, device=x.device), y, guidance)
@@ -124,9 +129,9 @@ class Diffusion(Game):
                y: Tensor | None = None, # conditions (n, a)
                stages: int = 9, # how many moments, 2 or more
                **how, # eta, guidance, as for `path`
-              ) -> tuple[list[int], Tensor]: # their times; (n, 2, stages, *shape): noisy pictures, and guesses of them
+              ) -> tuple[list[int], Tensor]: # their times; (n, 2, stages, *shape): noisy pictures, and guesses
         "A few moments of the path, evenly chosen: what the net gets, and the picture that it takes it for."
-        path = list(self.path(z, y, steps=max(self.sampling_steps, stages - 1), **how))
+        path = list(self.path(z, y, steps=min(max(self.sampling_steps, stages - 1), self.timesteps), **how))
         chosen = [path[round(i * (len(path) - 1) / (stages - 1))] for i in range(stages)]
         return [t for t, *_ in chosen], torch.stack([torch.stack(both, 1) for _, *both in chosen], 2)
 

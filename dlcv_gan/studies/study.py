@@ -225,7 +225,7 @@ class Study:
             raise BlockingIOError(f'another process is at work on {file}; wait for it, or write to another folder '
                                   'with --out') from None
         with lock:
-            rows = {_run_key(r, names): r for r in read_table(file, names)}
+            rows = {_run_key(r, names): r for r in read_table(_kept(file), names)}
             new = lambda point, seed: {**point, 'seed': seed, 'scale': scale, 'device': device, 'version': version}
             # all settings of a seed first: an interrupted study is of fewer seeds
             asked = [(p, s) for s in range(seeds) for p in self.points(only)]

@@ -115,6 +115,29 @@ def test_the_path_goes_from_noise_to_the_sample():
     path = list(game.path(z, steps=5))
     assert [t for t, _, _ in path] == [100, 80, 60, 40, 20, 0]
     assert torch.equal(path[0][1], z) and torch.equal(path[-1][1], game.sample(3, z=z, steps=5))
+    for steps in (0, 101):
+        with pytest.raises(ValueError, match='give 1 to 100'): next(game.path(z, steps=steps))
+
+
+def test_stages_are_moments_of_the_path_from_noise_to_the_sample():
+    game, z = oracle(std=.5), torch.randn(3, 6).double()
+    times, stages = game.stages(z, stages=5)
+    path = list(game.path(z, steps=max(game.sampling_steps, 4)))
+    assert stages.shape == (3, 2, 5, 6) and times[0] == 100 and times[-1] == 0 and times == sorted(times)[::-1]
+    assert torch.equal(stages[:, 0, 0], z) and torch.equal(stages[:, 0, -1], path[-1][1])
+    assert torch.equal(stages[:, 1, 0], path[0][2]) # the guess from pure noise
+    assert game.stages(z, stages=500)[1].isfinite().all() # more stages than steps of the noise
+
+
+def test_a_strength_may_be_one_for_each_picture():
+    torch.manual_seed(0)
+    game, y, x = build_ddpm(16, 8, 3, depth=1).eval(), torch.eye(3), torch.randn(3, 3, 16, 16)
+    t = torch.full((3,), 500)
+    with torch.no_grad():
+        for p in game.parameters(): p.add_(.1 * torch.randn_like(p)) # at the start the last layer is 0
+        each = game.denoise(x, t, y, torch.tensor([0., 1., 4.]).view(3, 1, 1, 1))
+        alone = [game.denoise(x, t, y, w)[i] for i, w in enumerate((0., 1., 4.))]
+    assert torch.allclose(each, torch.stack(alone), atol=1e-6) and not torch.allclose(alone[0][:1], alone[1][:1])
 
 
 @answers

@@ -261,8 +261,18 @@ def steps(name: str, z, y, w) -> np.ndarray:
     return grey(x)
 
 
+def test_the_diffusion_models_steps_are_those_of_its_game():
+    needs('scenes', 'scenes-ddpm')
+    from dlcv_gan.cli.export import round_weights
+    from dlcv_gan.runs.pretrained import pretrained
+    game, y = round_weights(pretrained('ddpm-scenes', device='cpu')).eval(), torch.eye(24)[:2]
+    z = torch.randn(2, game.nz, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad(): ours = grey(game.sample(2, y, z, steps=10, guidance=2.).numpy())
+    assert abs(ours - steps('scenes-ddpm', z.numpy(), y.numpy().flatten(), 2.)).max() <= 1
+
+
 def check_scenes(page) -> tuple[dict, dict]:
-    "Both models' numbers, and their pictures, which are Python's."
+    "All models' numbers, and their pictures, which are Python's."
     drawn, pictures = settled(page, 'scenes'), {}
     models = {'scenes-gan': partial(python, part='generate'), 'scenes-flow': partial(python, part='decode'),
               'scenes-ddpm': steps}
@@ -275,7 +285,7 @@ def check_scenes(page) -> tuple[dict, dict]:
     return dict(y=y[0], **{name: np.reshape(drawn[name]['z'], (4, -1)) for name in drawn}), pictures
 
 
-def test_two_models_draw_the_same_request(chromium, url):
+def test_three_models_draw_the_same_request(chromium, url):
     needs('scenes', 'scenes-gan', 'scenes-flow', 'scenes-ddpm')
     with opened(chromium, url, PAGE, viewport=dict(width=1200, height=1400)) as page:
         box = press_open(page, 'scenes')

@@ -41,6 +41,9 @@ def python(found, predict='v', schedule='cosine'):
     return game
 
 
+PLAIN = 'const plain = a => [...a], layers = net => net.layers.map(l => ({W: plain(l.W), b: plain(l.b)}));'
+
+
 @pytest.mark.parametrize('name', SCHEDULES)
 def test_the_schedules_are_pythons(name):
     for steps in (5, 200):
@@ -87,6 +90,34 @@ def test_a_path_is_pythons_path(predict):
                                                                                atol=1e-9)
 
 
+@pytest.mark.parametrize('schedule', SCHEDULES)
+def test_a_path_with_new_noise_is_pythons_path(schedule, monkeypatch):
+    z = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
+    found = javascript(PLAIN + '''const d = new play.Denoiser({schedule: args[0], seed: 1});
+        for (let i = 0; i < 30; i++) d.step();
+        const given = { normals: n => Float64Array.from({ length: n }, (_, i) => Math.sin(i + 1)) };
+        const path = d.path(Float64Array.from(args[1]), 6, 1, given);
+        return { x: path.map(s => plain(s.x)), layers: layers(d.average) };''', schedule, z.flatten().tolist(),
+                       script='diffusion')
+    given = torch.arange(1., 17).sin().reshape(8, 2)
+    monkeypatch.setattr('dlcv_gan.models.diffusion.share', lambda make, *shape, **kw: given)
+    with torch.no_grad(): ours = list(python(found, schedule=schedule).path(z, steps=6, eta=1.))
+    for (_, x, _), theirs in zip(ours, found['x']): assert np.allclose(x.flatten(), theirs, atol=1e-9)
+
+
+def test_the_average_of_the_weights_is_pythons():
+    found = javascript(PLAIN + '''const d = new play.Denoiser({seed: 2}), nets = [];
+        for (let i = 0; i < 15; i++) { d.step(); nets.push(layers(d.net)[0].W.slice(0, 5)); }
+        const some = net => layers(net)[0].W.slice(0, 5);
+        return {nets, average: some(d.average), start: some(new play.Denoiser({seed: 2}).net)};''',
+                       script='diffusion')
+    average = np.array(found['start'])
+    for count, net in enumerate(found['nets'], 1): # as `EMA` counts
+        keep = min(.99, count / (count + 10))
+        average = keep * average + (1 - keep) * np.array(net)
+    assert np.allclose(average, found['average'], atol=1e-12)
+
+
 def test_it_learns_the_ring():
     z = torch.randn(256, 2, generator=torch.Generator().manual_seed(0))
     found = javascript(TRAINED, 'v', 1500, z.flatten().tolist(), 25, script='diffusion')
@@ -122,6 +153,11 @@ def test_time_is_dragged_from_noise_to_points(page_of):
         assert abs(drawn.std() - 1) < .15 # standard normal
         page.locator('[data-set=time]').fill('25')
         assert pixels() == points and page.evaluate(f'{PAGE}.model.steps') == steps # looking does not train
+        page.click('.play-moves [data-do=train]') # a drawing begun while it trains goes from noise to points
+        page.click('.play-moves [data-do=draw]')
+        page.wait_for_function(f'{PAGE}.drawing === 0')
+        assert page.evaluate(f'{PAGE}.at') == 25
+        page.click('.play-moves [data-do=train]')
         page.locator('[data-set=steps]').fill('3') # 5 steps
         assert page.inner_text('[data-count=passes]') == '5'
         page.select_option('[data-set=world]', 'grid')

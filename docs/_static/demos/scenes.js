@@ -12,26 +12,30 @@ const drawing = (colour, shape) => `<svg viewBox="0 0 32 32" fill="${HUES[colour
 const listed = names => names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 
 /** Pictures by one pass of a model's part. */
-const once = part => async (model, inputs) => (await model.run(part, inputs)).x.data;
+const once = part => async (model, inputs) => {
+  const begun = performance.now(), { x } = await model.run(part, inputs);
+  return { x: x.data, time: performance.now() - begun };
+};
 
 /** Pictures by the times of the model, from noise: the guess at each time, then a part of the way towards it (DDIM). */
 async function steps(model, { z, y }, { w }, show, still) {
   const { times, kept, size } = model.about, n = z.dims[0], all = v => ({ data: new Float32Array(n).fill(v), dims: [n] });
-  let x = z.data;
+  let x = z.data, time = 0;
   for (let k = 0; k + 1 < times.length; k++) {
     const [a, b] = [kept[k], kept[k + 1]], inputs = { x: { data: x, dims: [n, 3, size, size] }, t: all(times[k]), y, w: all(w) };
-    const { guess } = await model.run('denoise', inputs);
+    const begun = performance.now(), { guess } = await model.run('denoise', inputs);
+    time += performance.now() - begun; // of the network alone: in between the page is painted
     x = x.map((v, i) => Math.sqrt(b) * guess.data[i] + Math.sqrt((1 - b) / (1 - a)) * (v - Math.sqrt(a) * guess.data[i]));
     show(x);
     if (!await still()) return null;
   }
-  return x;
+  return { x, time };
 }
 
 demo('scenes', {
   title: 'Three ways to draw a request',
   models: ['scenes-gan', 'scenes-flow', 'scenes-ddpm'],
-  note: 'Choose one to three objects. A conditional GAN, a flow and a diffusion model draw them, four times each from other noise. The diffusion model takes ten steps, and its pictures emerge as you watch. Look whether every object is there, how sharp it is, and how much the four differ.',
+  note: 'Choose one to three objects. A conditional GAN, a flow and a diffusion model draw them, four times each from other noise. The diffusion model takes ten steps, and its pictures emerge as you watch; it was trained for more than an hour, the other two for minutes. Look whether every object is there, how sharp it is, and how much the four differ.',
 }, async (box, models) => {
   const { labels } = models['scenes-gan'].about;
   let chosen = ['red cube', 'blue sphere'];
@@ -82,11 +86,11 @@ demo('scenes', {
     say(asked);
     for (const { name, title, size, spread, told, run, draws, time } of sides) {
       const { nz } = models[name].about, by = spread(), noise = normals(start.value, DRAWS * nz).map(v => v * by);
-      const inputs = { z: { data: noise, dims: [DRAWS, nz] }, y: rows(draws.map(() => y)) }, begun = performance.now(), more = told();
-      const x = await run(models[name], inputs, more, data => draws.forEach((canvas, i) => paint(canvas, data, size, i)), still);
-      if (!x) return;
-      time.textContent = `${((performance.now() - begun) / DRAWS).toFixed(1)} ms a picture`;
-      draws.forEach((canvas, i) => { paint(canvas, x, size, i); canvas.setAttribute('aria-label', `${title}, draw ${i + 1}: ${asked}`); });
+      const inputs = { z: { data: noise, dims: [DRAWS, nz] }, y: rows(draws.map(() => y)) }, more = told();
+      const made = await run(models[name], inputs, more, data => draws.forEach((canvas, i) => paint(canvas, data, size, i)), still);
+      if (!made) return;
+      time.textContent = `${(made.time / DRAWS).toFixed(1)} ms a picture`;
+      draws.forEach((canvas, i) => { paint(canvas, made.x, size, i); canvas.setAttribute('aria-label', `${title}, draw ${i + 1}: ${asked}`); });
       drawn[name] = { z: [...noise], y: [...inputs.y.data], ...more };
       if (!await still()) return;
     }

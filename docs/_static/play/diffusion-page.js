@@ -7,19 +7,21 @@ const NAMES = { ring: 'ring of 8', grid: 'grid of 9', cosine: 'cosine', linear: 
 const STEPS = [1, 2, 3, 5, 10, 25, 50, 100], RATES = [2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2];
 const POINTS = 256, TRACED = 40, SEEN = 250; // drawn points, paths shown, milliseconds between two looks while it trains
 
+const HELP = 'Train the network, then drag the <b>time</b> from noise to points. Each orange point moves a part of the way towards the network’s guess, the small dot at the end of its line, and the network guesses again.';
+
 const options = names => names.map(n => `<option value="${n}">${NAMES[n]}</option>`).join('');
 const html = id => {
   const select = (name, label, names) => `<div><label for="${id}-${name}">${label}</label><select id="${id}-${name}" data-set="${name}">${options(names)}</select></div>`;
   const slider = (name, label, max) => `<div><label for="${id}-${name}">${label} <output id="${id}-${name}-out"></output></label><input type="range" id="${id}-${name}" data-set="${name}" min="0" max="${max}" step="1"></div>`;
   return `
-  <p class="play-see" aria-live="polite">Train the network, then drag the <b>time</b> from noise to points. Each orange point moves a part of the way towards the network’s guess, the tip of its arrow, and the network guesses again.</p>
+  <p class="play-see" aria-live="polite">${HELP}</p>
   <div class="play-board">
     <div>
       <div class="play-stage"><canvas data-plot="stage" role="img" aria-label="The plane: data, drawn points, guesses and paths"></canvas>
         <button type="button" class="play-start" data-do="train">▶ Train</button></div>
       <p class="play-key"><span><i class="r"></i>data</span><span><i class="f"></i>drawn</span><span><i class="a"></i>towards the guess</span></p>
       <div class="play-time"><label for="${id}-time">time <output id="${id}-time-out"></output></label><input type="range" id="${id}-time" data-set="time" min="0" max="25" step="1"></div>
-      <div class="play-moves"><button type="button" data-do="train" title="key t">▶ Train</button><button type="button" data-do="once">1 iteration</button><button type="button" data-do="draw" title="From noise to points (key d)">Draw</button><button type="button" data-do="reset" title="key r">Reset</button></div>
+      <div class="play-moves"><button type="button" data-do="train" title="key t">▶ Train</button><button type="button" data-do="once" title="One iteration of the training">Iterate</button><button type="button" data-do="draw" title="From noise to points (key d)">Draw</button><button type="button" data-do="reset" title="key r">Reset</button></div>
     </div>
     <div>
       <dl class="play-counts">
@@ -67,6 +69,7 @@ class Page {
 
   reset() {
     this.model = new Denoiser(this.settings);
+    this.find('.play-see').innerHTML = HELP;
     this.curves = { loss: new Curve(), share: new Curve() };
     const { world, seed } = this.settings;
     this.real = [0, 1, 2, 3].flatMap(i => [...realBatch(world, seed, i, 64)]);
@@ -119,7 +122,7 @@ class Page {
       if (!this.drawing && now - (this.seen || 0) > (this.calm.matches ? 1000 : SEEN)) { this.seen = now; this.look(); }
     }
     if (this.drawing) { // two seconds from noise to points
-      this.at = this.calm.matches ? this.steps : Math.min(this.steps, Math.floor((now - this.drawing) / 2000 * (this.steps + 1)));
+      this.at = this.calm.matches ? this.steps : Math.min(this.steps, Math.max(0, Math.floor((now - this.drawing) / 2000 * (this.steps + 1)))) /* a frame may be older than the click */;
       if (this.at === this.steps) this.drawing = 0;
       this.show();
     }

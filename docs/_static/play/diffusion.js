@@ -68,7 +68,7 @@ export class Denoiser {
     const t = Array.from({ length: bs }, () => 1 + this.random.below(T)), { value, grads } = this.loss(x, t, this.random.normals(2 * bs));
     this.adam.lr = lr;
     this.adam.step(grads);
-    const keep = Math.min(ema, (1 + this.steps) / (10 + this.steps));
+    const keep = Math.min(ema, (1 + this.steps) / (11 + this.steps));
     this.average.layers.forEach((l, k) => { for (const name of ['W', 'b']) l[name].forEach((v, i) => { l[name][i] = keep * v + (1 - keep) * this.net.layers[k][name][i]; }); });
     this.steps++;
     return value;
@@ -81,7 +81,7 @@ export class Denoiser {
     return out.map((v, i) => Math.min(limit, Math.max(-limit, PREDICTIONS[predict].data(v, x[i], a, b))));
   }
 
-  /** From noise to points: `[{ t, x, guess }, ...]`, the last one the points. eta 0: DDIM; 1: fresh noise as in DDPM. */
+  /** From noise to points (times are rounded as in Python where none lies at a half): `[{ t, x, guess }, ...]`, the last one the points. eta 0: DDIM; 1: fresh noise as in DDPM. */
   path(z, steps, eta = 0, random = new Random(this.settings.seed + 1)) {
     const { T } = this.settings, at = Array.from({ length: steps + 1 }, (_, i) => Math.round(T * (1 - i / steps))), found = [];
     let x = z;
