@@ -180,7 +180,7 @@ def parts(scenes: str | Path, # i-CLEVR, or any folder in its layout
         smoke=dict(width=8, bs=16, rounds=4, ema=.9, set=['depth=1', 'sampling_steps=3']),
         laptop=dict(width=32, bs=16, rounds=7000, lr=[2e-3], ema=.998, set=['depth=2', 'patch=2']),
         full=dict(width=64, bs=64, rounds=100_000, lr=[4e-4], ema=.9995, set=['depth=3'], best_every=5000))
-    ddpm['set'] += ['guidance=2'] # the strength that lesson 12 chooses for its longer run
+    ddpm['set'] += ['guidance=2'] # the strength that lesson 12 chooses at laptop scale
     rates = dict(size=size, one_cycle=True, betas=[.9, .999], **common)
     flow, ddpm = flow | rates, ddpm | rates
     graded = dict(evaluator=str(evaluator)) if scale == 'full' else {}
