@@ -154,10 +154,13 @@ def test_a_notebook_is_found_by_path_by_name_and_without_its_number(tmp_path, mo
         (tmp_path/name).parent.mkdir(exist_ok=True)
         (tmp_path/f'{name}.ipynb').touch()
     for name in ('assignments/01_vae', '01_vae', 'vae', 'nbs/assignments/01_vae.ipynb'):
-        assert notebooks.find(name) == tmp_path/'assignments'/'01_vae.ipynb'
-    assert notebooks.find('index') == tmp_path/'index.ipynb' and notebooks.find('02_gan').parent.name == 'assignments'
-    with pytest.raises(SystemExit, match='assignments/02_gan, studies/01_gan'): notebooks.find('gan')
-    with pytest.raises(SystemExit, match='no notebook is called vea'): notebooks.find('vea')
+        assert notebooks.paths_of([name]) == [tmp_path/'assignments'/'01_vae.ipynb']
+    assert notebooks.paths_of(['index']) == [tmp_path/'index.ipynb']
+    assert notebooks.paths_of(['02_gan', 'studies']) == [tmp_path/'assignments'/'02_gan.ipynb',
+                                                         tmp_path/'studies'/'01_gan.ipynb']
+    assert len(notebooks.paths_of([])) == 4
+    with pytest.raises(SystemExit, match='assignments/02_gan, studies/01_gan'): notebooks.paths_of(['gan'])
+    with pytest.raises(SystemExit, match='no notebook or room is called .vea'): notebooks.paths_of(['vea'])
 
 
 def test_what_a_silenced_cells_processes_wrote_is_no_output():

@@ -68,7 +68,8 @@ INSIDE = {
     **dict.fromkeys(('courses.hw4', 'courses.hw3', 'courses.lab7'), {'courses.handin'}),
     'courses.adlxmlds': {'courses.handin', 'courses.hw3'},
     # one command, a page for each of its parts
-    'cli.command': {f'cli.{m}' for m in ('bench', 'export', 'flags', 'release', 'report', 'studies')},
+    'cli.command': {f'cli.{m}' for m in ('bench', 'export', 'flags', 'notebooks', 'release', 'report', 'studies')},
+    'cli.release': {'cli.notebooks'}, # a lesson that is named is one that the package carries
 }
 # Third parties: what settings.ini says, by import name, and what comes along with it.
 IMPORT_NAMES = {'pillow': 'PIL', 'scikit-learn': 'sklearn', 'opencv-python-headless': 'cv2'}

@@ -23,7 +23,10 @@ def test_notes_and_titles():
     assert build.adapt_title('# Games\n> One seam.') == '# Games\n\n{.subtitle}\nOne seam.\n'
     links = re.findall(r'\]\((\S+)\)', build.adapt_title('# Games\n> One seam.', 'library/game/base'))
     git = build.cfg['git_url'] + '/'
-    assert len(links) == 4 and all(link.startswith(git) and 'library/game/base' in link for link in links)
+    colab = 'https://colab.research.google.com/github/dlcv-gan/dlcv_gan/blob/main/nbs/'
+    assert links[0] == f'{colab}library/game/base.ipynb'
+    assert len(links) == 5 and all(link.startswith(git) and 'library/game/base' in link for link in links[1:])
+    assert 'colab' not in build.notebook_actions('start/demos') # it plays with files of the repository
 
 def test_hidden_cells_go_and_directives_are_not_shown():
     cell = lambda source: dict(cell_type='code', metadata={}, source=source, outputs=[])
@@ -358,13 +361,16 @@ def test_nbdev_finds_the_page_of_a_symbol():
 
 def test_the_demos_models_are_those_of_the_recipes():
     recipes = tomllib.loads((ROOT/'docs'/'demos.toml').read_text(encoding='utf-8'))['models']
+    runs = tomllib.loads((ROOT/'docs'/'runs.toml').read_text(encoding='utf-8'))['models']
     at = ROOT/'docs'/'_static'/'demos'/'models'
     shipped = {f.stem: json.loads(f.read_text(encoding='utf-8'))
                for f in at.glob('*.json') if not f.stem.endswith('-real')}
     assert sorted(shipped) == sorted(recipes)
     for name, said in shipped.items():
-        flags = recipes[name]['train'].split()
-        assert said['train'] == recipes[name]['train'], f'{name} was not trained by its recipe: `make demos`'
+        recipe = recipes[name]
+        if 'pretrained' in recipe: recipe = runs[recipe['pretrained']] # of the package
+        flags = recipe['train'].split()
+        assert said['train'] == recipe['train'], f'{name} was not trained by its recipe: `make demos`'
         assert said['rounds'] == int(flags[flags.index('--rounds') + 1]), f'{name}: another length: `make demos`'
         assert all((at/part['file']).stat().st_size == part['bytes'] for part in said['parts'].values())
         assert 0 < said['parity'] < 1e-4
