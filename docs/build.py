@@ -488,7 +488,8 @@ def build(nbs: Path, package: Path, out: Path) -> list[str]:
     said = [x.replace(str(pages), 'nbs') for x in warnings.read_text(encoding='utf-8').splitlines()
             if x.startswith(str(pages))]
     lost += write_stubs(html, moved())
-    return lost + said + broken_links(html) + lost_sources(html, SOURCES, ROOT) + foreign_requests(html)
+    lost += said + broken_links(html, f"{cfg['doc_baseurl']}/") + lost_sources(html, SOURCES, ROOT)
+    return lost + foreign_requests(html)
 
 
 def main() -> int:

@@ -57,15 +57,17 @@ def foreign_requests(html: Path) -> list[str]:
     return found
 
 
-def broken_links(html: Path) -> list[str]:
-    "Links, pictures and scripts that lead to no file or to no anchor of the site."
+def broken_links(html: Path, prefix: str | None = None) -> list[str]:
+    "Links, pictures and scripts that lead to no file or no anchor of the site, which lies at `prefix` of its host."
     html = html.resolve()
     pages, found = {p: links_of(p) for p in site_pages(html)}, []
     for p, page in pages.items():
         for x in sorted(page.links | {r for r in page.requests if not r.startswith('data:')}):
             if is_foreign(x) or re.match(r'[a-z]+:', x): continue
             url = urlsplit(x)
-            target = (p.parent/unquote(url.path)).resolve() if url.path else p
+            path = unquote(url.path)
+            if prefix and path.startswith(prefix): target = html/path.removeprefix(prefix)
+            else: target = (p.parent/path).resolve() if path else p
             if target.is_dir(): target = target/'index.html'
             if not target.exists(): found.append(f'{p.relative_to(html)} -> {x}: no such file')
             elif url.fragment and target in pages and unquote(url.fragment) not in pages[target].ids | {''}:

@@ -13,7 +13,8 @@ cfg.read(Path(__file__).parents[1]/'settings.ini', encoding='utf-8')
 cfg = cfg['DEFAULT']
 
 project, author, release, copyright = cfg['lib_name'], cfg['author'], cfg['version'], cfg['copyright']
-extensions = ['sphinx.ext.githubpages', 'myst_nb', 'sphinx_design', 'sphinx_copybutton']
+extensions = ['sphinx.ext.githubpages', 'myst_nb', 'sphinx_design', 'sphinx_copybutton', 'sphinx_sitemap',
+              'sphinxext.opengraph', 'notfound.extension']
 templates_path, html_static_path, html_css_files = ['_templates'], ['_static', '_build/vendor'], ['house.css']
 html_js_files = [('house.js', {'defer': 'defer'})]
 exclude_patterns = ['.ipynb_checkpoints']
@@ -56,6 +57,15 @@ html_theme_options = dict(
     pygments_light_style='a11y-high-contrast-light', pygments_dark_style='a11y-high-contrast-dark',
     secondary_sidebar_items={'**': ['page-toc'], 'index': [], 'gallery': [], 'start/demos': []}, show_prev_next=True)
 html_context = dict(default_mode='auto')
+
+# For search engines and for links that are shared: the address of each page, a description, a picture.
+html_baseurl = f"{cfg['doc_host']}{cfg['doc_baseurl']}/"
+sitemap_url_scheme, sitemap_excludes = '{link}', ['404.html', 'genindex.html', 'search.html']
+ogp_site_url, ogp_image, ogp_image_alt = html_baseurl, '_static/film-still.webp', 'Faces that a GAN has learned to draw'
+ogp_social_cards = {'enable': False} # a picture drawn for each page
+ogp_description_length = 200
+# a wrong address may have any depth, so the page for it is linked from the root of the host
+notfound_urls_prefix = f"{cfg['doc_baseurl']}/"
 
 
 def polish(app, pagename, templatename, context, doctree):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..files import check_output, json_text, same_name
-from .flags import complain, courses, make_parser
+from .flags import complain, courses, make_parser, with_config
 
 # Whatever imports torch is imported where it is needed: `dlcv_gan --help` answers at once.
 
@@ -25,7 +25,7 @@ def _train(args):
     from dlcv_gan.runs.settings import RunSettings
     from dlcv_gan.runs.training import go_on, start, train_run
     join() # the other processes, under torchrun or accelerate
-    run, no_settings = Path(args.out), ('subcommand', 'out', 'resume', 'any_ranks')
+    run, no_settings = Path(args.out), ('subcommand', 'out', 'resume', 'any_ranks', 'config')
     flags = {k: v for k, v in vars(args).items() if v is not None and k not in no_settings}
     pictures, learn = (go_on if args.resume else start)(run, flags)
     try: stopped = train_run(run, args.resume, pictures, learn, any_ranks=args.any_ranks)
@@ -209,6 +209,12 @@ def _systems(args):
     from dlcv_gan.runs.scoring import in_words
     from dlcv_gan.runs.settings import RunSettings, objectives, penalties
     from dlcv_gan.systems import systems
+    if args.json:
+        recipes = [dict(name=s.name, short=s.short, title=s.title, schedule=s.schedule.summary, bs=s.bs, lr=s.lr,
+                        rounds=s.rounds, settings=list(inspect.signature(s.build).parameters))
+                   for s in systems().values()]
+        return _json(dict(systems=recipes, objectives=list(objectives()), penalties=['none', *penalties()],
+                          pretrained={name: published_scores(name) for name in pretrained_names()}))
     for s in systems().values():
         takes = ' '.join(inspect.signature(s.build).parameters)
         print(f'{s.name:12} {s.short:10} {s.title}\n{"":23} {s.schedule.summary}, batch {s.bs}, lr {s.lr}, '
@@ -311,7 +317,7 @@ LESS = {'train': 'a smaller --bs, --width or --size, or --precision bf16, in a n
 
 def _run(argv):
     "The exit code of a line, or the exception that ended it."
-    args = make_parser().parse_args(argv)
+    args = make_parser().parse_args(with_config(sys.argv[1:] if argv is None else list(argv)))
     try: return CALLS[args.subcommand](args) or 0
     except (RuntimeError, MemoryError) as e:
         from dlcv_gan.runs.settings import is_out_of_memory

@@ -6,11 +6,12 @@
 __all__ = ['studies', 'find_study', 'call']
 
 # %% ../../nbs/command/studies.ipynb #9b36d660
-import difflib, importlib, pkgutil, sys
+import difflib, importlib, json, pkgutil, sys
 
 from fastai.torch_core import default_device
 
 import dlcv_gan.studies
+from ..files import json_text
 from ..studies.study import Study, read_table
 
 # %% ../../nbs/command/studies.ipynb #6569f236
@@ -56,21 +57,37 @@ def _report(study, args):
     frame = study.results(args.scale, args.device or default_device().type, args.out)
     if args.only: # the other claims' rows may be there or not; what was not asked for is not printed
         frame = study.needed(frame, args.only)
+    table = study.verdicts(frame) if study.claims else None
+    asked = [c for c in study.claims if not args.only
+             or str(args.only) in (str(c.number), *(x.metric for x in c.contrasts))]
+    rows = [study.ledger(frame).set_index('claim').loc[c.number] for c in asked]
+    (_print_json if args.json else _print)(study, frame, table, asked, rows, args)
+    return int(len(frame) > 0 and frame.failed.all())
+
+
+def _print(study, frame, table, asked, rows, args):
     print(f'{study.file(args.out)}: {len(frame)} runs, {int(frame.failed.sum())} failed, {frame.seconds.sum():.0f} s '
           'of one worker in all'
           + (f" ({frame.attrs['note']})" if frame.attrs.get('note') else ''))
     for status, reason in frame[frame.failed == 1][['status', 'reason']].drop_duplicates().head(5).values:
         print(f'  {status}: {reason}')
-    table = study.verdicts(frame) if study.claims else None
-    for claim in study.claims:
-        if args.only and str(args.only) not in (str(claim.number), *(c.metric for c in claim.contrasts)): continue
-        row = study.ledger(frame).set_index('claim').loc[claim.number]
-        print(f'\n{claim.number} ({claim.report}) {claim.text}: {row.verdict.upper()}')
+    for claim, row in zip(asked, rows):
+        print(f'\n{claim.number} ({claim.report}) {claim.text}: {row.verdict.upper()} ({row.conditions}'
+              + (f'; {row.setting})' if row.setting else ')'))
         for r in table[table.claim == claim.number].itertuples():
             print(f'  {r.metric}, {r.contrast}' + (f' ({r.condition})' if r.condition else '')
                   + f': {r.effect:+.3g} {r.unit} ({r.low:.3g} to {r.high:.3g}), '
                   f'{r.seeds} seeds, should be {r.says}: {r.verdict}' + (f', {r.why}' if r.why else ''))
-    return int(len(frame) > 0 and frame.failed.all())
+
+
+def _print_json(study, frame, table, asked, rows, args):
+    def contrasts(n): # NaN becomes null
+        return json.loads(table[table.claim == n].drop(columns=['claim', 'report']).to_json(orient='records'))
+    print(json_text(dict(
+        study=study.name, setting=study.setting, table=str(study.file(args.out)), runs=len(frame),
+        failed=int(frame.failed.sum()), seconds=round(float(frame.seconds.sum()), 1),
+        claims=[dict(number=c.number, report=c.report, text=c.text, verdict=r.verdict, conditions=r.conditions,
+                     contrasts=contrasts(c.number)) for c, r in zip(asked, rows)])))
 
 
 def _list(args):

@@ -21,6 +21,7 @@ from ..files import check_output, json_text, write_text
 from ..game.base import Game, draw
 from ..metrics import (FeatureNet, asked_and_found, diversity, frechet_distance, kernel_distance, mse,
                               sharpness, with_interval, world_features)
+from ..precision_recall import precision_recall
 from .folder import open_data
 from .settings import RunSettings
 from ..scores import Evaluator, top_k_accuracy
@@ -160,7 +161,7 @@ def score_run(game: Game, # a trained game
               n: int = 1000, # samples, test and training pictures, at most
               # who grades conditions, from `dlcv_gan evaluator`; None: a small net, fitted here
               evaluator: str | Path | None = None,
-             ) -> dict: # plain values: n, sharpness, diversity, features, both distances; attribute_accuracy; mse
+             ) -> dict: # plain values: n, sharpness, diversity, features, distances, precision …, mse
     "Sharpness, diversity and distances of samples beside real pictures; labels found, test error of reconstructions."
     if settings.definition.sides:
         raise ValueError(f'{settings.system} translates, and is scored where the true counterparts are: '
@@ -185,6 +186,8 @@ def score_run(game: Game, # a trained game
     for metric in (frechet_distance, kernel_distance):
         result[metric.__name__] = dict(samples=estimate(metric, features[0], features[1]),
                                        real=estimate(metric, features[2], features[1]))
+    sides = dict(samples=precision_recall(features[1], features[0]), real=precision_recall(features[1], features[2]))
+    result.update({name: {side: found[name] for side, found in sides.items()} for name in sides['real']})
     if test.labels is not None:
         if evaluator: find = evaluator.to(game.device).probabilities
         else: find = FeatureNet.fit(train.images, train.labels, epochs=5).attribute_probabilities

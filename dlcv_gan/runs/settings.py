@@ -133,7 +133,7 @@ def _fields(flags):
     build = {'size': flags.get('size', system.size), **{k: flags[k] for k in BUILD if k in flags},
              **dict(map(_value, flags.get('set', ())))}
     straight = ('one_cycle', 'best_every', 'ema', 'precision', 'graphs', 'seed', 'flip', 'rotate', 'attributes',
-                'on_bad')
+                'on_bad', 'log')
     return dict(
         system=system.name, data=str(Path(flags['data']).resolve()), size=build['size'], build=build,
         schedule={k: flags[k] for k in SCHEDULE if k in flags}, bs=flags.get('bs', system.bs), lr=lr,
@@ -188,6 +188,7 @@ class RunSettings:
     rounds: int | None = None # batches of real pictures to train for; None: the data have not been opened
     pictures: int | None = None # how many there are to learn from; None: the data have not been opened
     save_every: int | None = None # rounds from checkpoint to checkpoint; None: the clock decides
+    log: list = field(default_factory=list) # for whom curves and samples are logged: 'tensorboard', 'wandb'
     label_names: list | None = None # names of the label columns, in order; []: unconditional; None: not opened yet
     digests: dict = field(default_factory=dict) # fingerprints of the pictures ('data') and of the evaluator's file
 
@@ -301,7 +302,8 @@ class RunSettings:
         "ValueError names the first flag that says something else; the length may change, and what the run reads move."
         own = {**self.flags, 'data': self.data, **({'evaluator': self.evaluator} if self.evaluator else {})}
         for name, value in flags.items():
-            if name in ('rounds', 'epochs', 'save_every', 'data') or name == 'evaluator' and self.evaluator: continue
+            if name in ('rounds', 'epochs', 'save_every', 'log', 'data'): continue
+            if name == 'evaluator' and self.evaluator: continue
             new = _fields({**own, name: value})
             if any(new.get(k, v) != v for k, v in vars(self).items() if k != 'flags'):
                 was = {**vars(self), 'set': ' '.join(self.flags.get('set', ())) or 'its default', **self.build,

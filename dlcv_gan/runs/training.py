@@ -9,7 +9,7 @@ __all__ = ['Stop', 'polite_stop', 'ProgressLine', 'KeepBest', 'make_learner', 'f
 import copy, math, os, signal, sys, time, warnings
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from .scoring import scorer
 from ..parallel import agree, main_process, wait
 from ..rng import random_fork
 from .settings import RunSettings, build_options, digest, is_out_of_memory, length
+from .trackers import make_trackers
 from ..view import plot_curves, save_picture
 
 # %% ../../nbs/library/runs/training.ipynb #b42c6e56
@@ -219,7 +220,10 @@ def _train(run, settings, resume, pictures, learn, name, any_ranks):
     # rounds from save to save only where somebody asked for them: the clock knows what a save costs
     save = Checkpoint(checkpoint, **(dict(every=settings.save_every) if settings.save_every else {}))
     # of several ranks one shows and writes; to a checkpoint each has something to add
-    writers = [ProgressLine(settings.rounds, name), film, *([best] if best else [])] if main_process() else []
+    writers = []
+    if main_process():
+        trackers = make_trackers(settings.log, run, asdict(settings), read_conditions_of(run, 16))
+        writers = [ProgressLine(settings.rounds, name), film, *([best] if best else []), *trackers]
     learn.add_cbs([stop, save, *writers])
     if resume and checkpoint.exists(): learn.load(checkpoint, any_ranks=any_ranks)
     wait()
@@ -305,6 +309,7 @@ def start(run: Path, # the folder to be
     settings = RunSettings.from_flags(flags)
     if 'rounds' in flags or 'epochs' in flags: length(flags, 1, 1)
     _refuse_large(settings)
+    make_trackers(settings.log, run) # what is not installed is told now
     settings.game() # nets that cannot be built are told before the pictures are decoded
     pictures = open_data(settings)
     fewest = min(map(len, pictures if isinstance(pictures, tuple) else [pictures]))
@@ -368,7 +373,8 @@ def go_on(run: Path, # a run folder
         write_conditions(pictures, run/'conditions.csv')
     typed = {name: str(flags[name]) for name in ('data', 'evaluator') if name in flags}
     now = replace(here, rounds=rounds, flags={**saved.flags, **typed}, digests=digests,
-                  save_every=flags.get('save_every', saved.save_every))
+                  save_every=flags.get('save_every', saved.save_every), log=flags.get('log', saved.log))
+    make_trackers(now.log, run) # what is not installed is told now
     if first and now != saved: now.write(run)
     wait()
     return pictures, learn

@@ -269,6 +269,7 @@ conditioning = Study('conditioning', 'who listens to labels, what it costs, and 
      dict(world='pairs', game='acgan', labels=['all', 'first'], weight=1., lr=.001, change='none'),
      dict(world='pairs', game='plane', labels='all', weight=1., lr=.001, change='none')],
     worst=dict(bad=1., broken=1., obeys=0., hair=0.),
+    setting='pictures of 16x16, 400 iterations',
     claims=(
         Claim(3, 'R0', 'adversarial:attribute weight 1:1 ruins realism; 25:1 fixes it',
               _louder('bad', .05) + _louder('distance', .2, True),

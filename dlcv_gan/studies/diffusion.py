@@ -169,6 +169,7 @@ _GAN_RATES = {**_GAN, 'budget': 'short', 'rates': '2.5e-4 1e-3 4e-3'}
 diffusion = Study('diffusion', 'few steps, guidance, and diffusion against GAN', play_diffusion,
     [_DDPM, {**_DDPM, 'steps': [3, 50]}, {**_DDPM, 'guidance': [1., 3.]}, _GAN, _DDPM_RATES, _GAN_RATES],
     worst=dict(fid=LOST, distance=10., covered=0., diverse=0., accuracy=.5, first=NEVER, worst_rate=LOST),
+    setting='faces of 32x32, 5,000 iterations of the GAN', small=False,
     claims=(
         Claim(35, 'ours', 'ten DDIM steps draw worse than fifty',
               (Contrast('fid', _DDPM, {**_DDPM, 'steps': 50}, .1, relative=True),),

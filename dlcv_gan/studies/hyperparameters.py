@@ -165,6 +165,7 @@ hyperparameters = Study('hyperparameters', 'batch, length, width, noise, learnin
     play_hyperparameters,
     [{**BASE, **changes} for changes in GRID],
     worst=dict(far=5., broken=1., bad=1., reached=0., sharp=0., diverse=0., covered=0., on=0., spread=0.),
+    setting='faces of 16x16 and points, 320 iterations; ten times as many for claim 2',
     claims=(
         Claim(1, 'R0', 'a too large batch makes images blurrier',
               tuple(_against('sharp', changes, {}, .1, more=False) for changes in BATCHES),

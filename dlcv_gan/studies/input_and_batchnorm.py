@@ -199,6 +199,7 @@ input_and_batchnorm = Study('input_and_batchnorm',
      dict(_base, images='0..1', output='sigmoid'),
      dict(_base, activation=['relu', 'sigmoid'])],
     worst=dict(far=7., broken=1., bad=1., reached=0., needed=1.125),
+    setting='faces of 16x16, 400 iterations',
     claims=(
         Claim(7, 'R0', 'without input normalisation it does not train (blamed on z in [0,1])',
               _both(dict(broken=.5, far=1.), dict(images='0..1'), dict(images='-1..1'), True, z=['unit', 'normal'])

@@ -62,7 +62,7 @@ def _joined(rows: list[dict]) -> dict: # of one claim, a row a study
                           mind='; '.join(r['mind'] for r in rows), command='; '.join(r['command'] for r in rows))
 
 
-def missing(table: pd.DataFrame, # of `ledger`
-           ) -> list[int]: # claims without a verdict: no runs, or too few seeds
+def missing(*tables: pd.DataFrame, # of `ledger`, one a scale
+           ) -> list[int]: # claims without a verdict in any of them: no runs, or too few seeds
     "What is not settled yet."
-    return [n for n in range(1, CLAIMS + 1) if n not in table.index or table.verdict[n] == 'open']
+    return [n for n in range(1, CLAIMS + 1) if all(n not in t.index or t.verdict[n] == 'open' for t in tables)]

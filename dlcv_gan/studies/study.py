@@ -142,6 +142,8 @@ class Study:
     settings: dict | list # {name: value or values}, or a list of such dicts: what `points_of` writes out
     claims: tuple[Claim, ...] = () # what it shall decide
     seeds: int = LEAST_SEEDS # how many, counted from 0
+    setting: str = '' # what is played, in a reader's words: it stands in the verdict's line
+    small: bool = True # are its games too small to draw what they learn? The ledger keeps them apart
     # metric -> its value for a run that failed; without one such a run drops out
     worst: dict = field(default_factory=dict)
 
@@ -321,7 +323,8 @@ class Study:
             runs = self.needed(frame, claim.number)
             one = lambda c: runs[c].iloc[0] if len(runs) else ''
             found.append(dict(claim=claim.number, report=claim.report, text=claim.text, verdict=verdict(mine.verdict),
-                              conditions=', '.join(f'{n} {w}' for w, n in counts.items()), metric=first.metric,
+                              conditions=', '.join(f'{n} {w}' for w, n in counts.items()), setting=self.setting,
+                              metric=first.metric,
                               contrast=first.contrast,
                               condition=first.condition, says=first.says, effect=first.effect, low=first.low,
                               high=first.high, unit=first.unit, seeds=int(mine.seeds.min()),
@@ -329,3 +332,13 @@ class Study:
                               version=one('version'),
                               mind=claim.mind, command=f'dlcv_gan study {self.name} --only {claim.number}'))
         return pd.DataFrame(found)
+
+    def sentence(self,
+                 number: int, # of a claim
+                 frame: pd.DataFrame | None = None, # of `results`; None: the defaults' one
+                ) -> str: # Markdown; KeyError where the study has no such claim
+        "A claim, its verdict, how many conditions are behind it, what was played, and what would change our mind."
+        row = self.ledger(frame).set_index('claim').loc[number]
+        played = ', '.join(filter(None, (self.setting, f'{row.seeds} seeds')))
+        return (f'**{number} ({row.report}). {row.text[0].upper()}{row.text[1:]}: _{row.verdict}_** ({row.conditions}; '
+                f'{played}).' + (f' What would change our mind: {row.mind}.' if row.mind else ''))

@@ -73,6 +73,7 @@ _CYCLEGAN, _IDLE = (dict(translator=t) for t in ('cyclegan', 'idle'))
 
 translation = Study('translation', 'does CycleGAN translate, whom not, and what else does it change?', play_translation,
     dict(translator=['cyclegan', 'idle'], identity=1.),
+    setting='animals of 32x32, 500 iterations',
     claims=(
         Claim(10, 'R0',
               'CycleGAN translates most images; it fails on unusual poses (a horse\'s head alone) and shifts '

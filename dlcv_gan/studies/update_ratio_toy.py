@@ -115,6 +115,7 @@ update_ratio_toy = Study('update_ratio_toy', 'how many steps for each player, an
      dict(objective='wgan', ratio=['1:5', '1:1', '5:1'], **_fixed),
      dict(objective=['non_saturating', 'wgan', 'wgan_gp'], ratio='1:1', first='g', lr=3e-3, g_rate='1')],
     worst={f'{k}_{axis}': 0. for k in ('covered', 'on') for axis in AXES},
+    setting='points in a plane, a few hundred iterations',
     claims=(
         Claim(4, 'R0', 'at D:G 1:1 the tags GAN\'s D is too strong; 1:3 gives clearer images',
               _three_to_one('on', .05)

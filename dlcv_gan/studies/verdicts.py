@@ -93,7 +93,7 @@ def key_of(settings: dict, # of one run
 
 # %% ../../nbs/studies/verdicts.ipynb #2f223014
 LEAST_SEEDS = 5 # for a verdict
-VERDICTS = ('holds', 'holds with conditions', 'not seen', 'reversed', 'open')
+VERDICTS = ('holds', 'mixed', 'not seen', 'reversed', 'open')
 
 @dataclass(frozen=True)
 class Contrast:
@@ -136,10 +136,9 @@ def verdict_on(found: Effect, # of one contrast in one condition
 
 def verdict(words: list[str], # of `verdict_on`, one for each contrast and condition
            ) -> str: # one of `VERDICTS`
-    "All conditions of a claim in one word or three."
+    "All conditions of a claim in one word or two: the same in each, or mixed."
     words = list(words)
     if wrong := set(words) - {'holds', 'not seen', 'reversed', 'open'}:
         raise ValueError(f'{sorted(wrong)}: no verdict on one contrast')
     if not words or 'open' in words: return 'open'
-    if set(words) == {'holds'}: return 'holds'
-    return 'holds with conditions' if 'holds' in words else 'reversed' if 'reversed' in words else 'not seen'
+    return words[0] if len(set(words)) == 1 else 'mixed'

@@ -24,7 +24,7 @@ FLAGS = dict(system='gan', data='faces', size=32, width=4, bs=8, lr=[4e-4, 1e-4]
 OLD = ['format', 'system', 'data', 'size', 'build', 'schedule', 'bs', 'lr', 'betas', 'one_cycle', 'best_every',
        'evaluator', 'ema', 'precision', 'seed', 'flip', 'rotate', 'attributes', 'on_bad', 'flags', 'rounds', 'pictures',
        'save_every']
-NEW = ['graphs', 'label_names', 'digests'] # what has been added since
+NEW = ['graphs', 'label_names', 'digests', 'log'] # what has been added since
 
 
 def made(**more): return RunSettings.from_flags(FLAGS | more)

@@ -11,7 +11,7 @@ if not (ROOT/'docs'/'build.py').exists(): pytest.skip('the site is built in the 
 if not (SITE/'index.html').exists(): pytest.skip('build the site with `make docs`', allow_module_level=True)
 STUBS = tomllib.loads((ROOT/'docs'/'moved.toml').read_text(encoding='utf-8'))['pages'] # they only lead on
 PAGES = [name for p in sorted(SITE.rglob('*.html')) if (name := p.relative_to(SITE).with_suffix('').as_posix())
-         not in {'genindex', 'py-modindex', 'search', *STUBS} and '_static' not in p.parts]
+         not in {'404', 'genindex', 'py-modindex', 'search', *STUBS} and '_static' not in p.parts]
 pytestmark = pytest.mark.browser
 TALK = 'strict mode: use allowUnionTypes' # the widget manager's schemas, of no consequence
 WIDE = '''() => {

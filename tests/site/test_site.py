@@ -320,10 +320,28 @@ missing = pytest.mark.skipif(not (SITE/'index.html').exists(), reason='build the
 def built(test): return pytest.mark.browser(missing(test)) # looked at where browsers look at it: once it is built
 
 @built
+def test_search_engines_and_shared_links_find_their_way():
+    mapped = set(re.findall(r'<loc>(.*?)</loc>', (SITE/'sitemap.xml').read_text(encoding='utf-8')))
+    for book in books():
+        page = build.page_of(book)
+        text = (SITE/f'{page}.html').read_text(encoding='utf-8')
+        assert f'{build.HOME}{page}.html' in mapped, f'{page} is not in the sitemap'
+        assert f'<link rel="canonical" href="{build.HOME}{page}.html"' in text
+        said = re.search(r'<meta name="description" content="([^"]+)"', text)
+        assert said and len(said[1]) > 20, f'{page} has no description'
+        assert re.search(r'<meta property="og:image" content="https://[^"]+film-still.webp"', text)
+
+
+def test_a_link_from_the_root_of_the_host_is_looked_up_below_the_prefix(tmp_path):
+    write(tmp_path, a='<a href="/site/b.html">x</a><a href="/site/none.html">y</a>', b='')
+    assert build.broken_links(tmp_path, '/site/') == ['a.html -> /site/none.html: no such file']
+
+
+@built
 def test_the_built_site_has_every_notebook():
     pages = {p.relative_to(SITE).with_suffix('').as_posix() for p in build.site_pages(SITE)}
     assert {build.page_of(b) for b in books()} <= pages
-    assert not build.broken_links(SITE) and not build.foreign_requests(SITE)
+    assert not build.broken_links(SITE, f"{build.cfg['doc_baseurl']}/") and not build.foreign_requests(SITE)
     assert not build.lost_sources(SITE, build.SOURCES, ROOT)
     assert all(p.stat().st_size < 3e6 for p in build.site_pages(SITE))
 

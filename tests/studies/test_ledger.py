@@ -39,7 +39,7 @@ def test_a_claim_of_two_studies_has_one_row(tmp_path):
     both = [study('ups', ups, 'height'), study('downs', downs, 'depth')]
     for s in both: s.run(workers=1, out=tmp_path, scale='laptop', device='cpu')
     row = ledger(both, 'laptop', out=tmp_path).loc[7]
-    assert row.verdict == 'holds with conditions' and row.runs == 20 and row.metric == 'height'
+    assert row.verdict == 'mixed' and row.conditions == '1 holds, 1 reversed' and row.runs == 20 and row.metric == 'height'
     assert list(row.contrasts.verdict) == ['holds', 'reversed']
     assert row.command == 'dlcv_gan study ups --only 7; dlcv_gan study downs --only 7'
     # the order decides what is shown, not what is found
@@ -61,11 +61,17 @@ def test_too_few_seeds_settle_nothing(tmp_path):
 
 @in_checkout
 def test_every_claim_of_the_reports_has_runs_behind_it():
-    found = ledger(list(studies().values()), 'laptop')
-    assert list(found.index) == list(range(1, CLAIMS + 1)) and not missing(found)
-    assert set(found.verdict) <= set(VERDICTS) and (found.seeds
-                                                    >= LEAST_SEEDS).all() and (found.runs >= 2 * LEAST_SEEDS).all()
-    assert all((RESULTS.parent/f'{b}.ipynb').exists() for books in found.notebooks for b in books)
+    scales = [ledger([s for s in studies().values() if s.small == small], 'laptop') for small in (True, False)]
+    assert sorted({n for found in scales for n in found.index}) == list(range(1, CLAIMS + 1)) and not missing(*scales)
+    for found in scales:
+        assert set(found.verdict) <= set(VERDICTS) and found.setting.str.len().min() > 5
+        assert (found.seeds >= LEAST_SEEDS).all() and (found.runs >= 2 * LEAST_SEEDS).all()
+        assert all((RESULTS.parent/f'{b}.ipynb').exists() for books in found.notebooks for b in books)
+
+
+@in_checkout
+def test_a_claim_has_the_same_words_at_both_scales():
+    ledger(list(studies().values()), 'laptop') # two wordings would be refused
 
 
 @in_checkout

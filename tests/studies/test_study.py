@@ -344,9 +344,8 @@ def test_verdict_of_many(words):
     v = verdict(words)
     assert (v == 'open') == (not words or 'open' in words)
     assert v == verdict(words[::-1])
-    if v == 'holds': assert set(words) == {'holds'}
-    if v == 'reversed': assert 'holds' not in words and 'reversed' in words
-    if v == 'holds with conditions': assert 'holds' in words and set(words) != {'holds'}
+    if v in ('holds', 'reversed', 'not seen'): assert set(words) == {v}
+    if v == 'mixed': assert len(set(words)) > 1
 
 
 def test_few_seeds_stay_open():
@@ -391,3 +390,11 @@ def test_the_runs_of_a_claim_are_found_where_a_setting_is_now_a_word_and_now_a_n
     assert set(study.needed(frame, 1).lr) == {.1, .2}
     assert set(study.needed(frame, 2).lr) == {'each', .2}
     assert len(study.needed(frame, 'height')) == 15
+
+
+def test_a_sentence_says_verdict_conditions_and_scale(tmp_path):
+    at = Contrast('score', dict(side='a'), dict(side='b'), least=.5, within=dict(size=[1, 2]))
+    s = study(claims=(Claim(1, 'R0', 'a has more', (at,), 'other sides'),), setting='made-up numbers')
+    s.run(out=tmp_path, workers=1)
+    assert s.sentence(1, s.results('laptop', out=tmp_path)) == (
+        '**1 (R0). A has more: _holds_** (2 holds; made-up numbers, 5 seeds). What would change our mind: other sides.')
