@@ -94,8 +94,9 @@ def _json(result): print(json_text(result))
 
 def _run_of(args):
     "The folder of the run that was named, a user's or the package's."
+    from dlcv_gan.runs.folder import local_run
     from dlcv_gan.runs.pretrained import pretrained_run
-    return pretrained_run(args.pretrained) if args.pretrained else Path(args.run)
+    return pretrained_run(args.pretrained) if args.pretrained else local_run(args.run)
 
 
 def _sample(args):
@@ -105,7 +106,8 @@ def _sample(args):
     from dlcv_gan.view import save_picture
     if not 1 <= args.n <= 10_000: raise ValueError(f'--n {args.n}: give 1 to 10000 pictures')
     run, file = _run_of(args), f'seed{args.seed}.png'
-    out = Path(args.out or (f'{args.pretrained}-{file}' if args.pretrained else run/f'sample-{file}'))
+    name = args.pretrained or (args.run.partition('@')[0].split('/')[-1] if args.run.startswith('hf://') else '')
+    out = Path(args.out or (f'{name}-{file}' if name else run/f'sample-{file}')) # not among what is not the user's
     if out.suffix.lower() not in ('.png', '.jpg', '.jpeg'): raise ValueError(f'--out {out}: name the file .png or .jpg')
     game, y = load_run(run), read_conditions_of(run, args.n, args.on)
     check_output(out)
@@ -271,6 +273,14 @@ def _hand_in(args):
         return 128 + e.signal
 
 
+def _push(args):
+    "A run for others."
+    from dlcv_gan.runs.hub import push_run
+    if args.n < 8: raise ValueError(f'--n {args.n}: give 8 samples or more')
+    with redirect_stdout(sys.stderr): address = push_run(args.run, args.name, args.private, args.n)
+    print(f'{address}: anybody who may see it draws with: dlcv_gan sample hf://{args.name}')
+
+
 def _report(args):
     "The course's headings with a hand-in's figures and numbers."
     from dlcv_gan.cli.report import report
@@ -304,7 +314,7 @@ def _study(args):
 
 # %% ../../nbs/command/command.ipynb #0d48cd12
 CALLS = {'draw': _draw, 'train': _train, 'sample': _sample, 'score': _score, 'translate': _translate,
-         'evaluator': _evaluator, **dict.fromkeys(courses(), _hand_in), 'export': _export,
+         'evaluator': _evaluator, **dict.fromkeys(courses(), _hand_in), 'export': _export, 'push': _push,
          'report': _report, 'notebooks': _notebooks, 'release-assignment': _release, 'systems': _systems,
          'describe': _describe, 'study': _study, 'bench': _bench}
 

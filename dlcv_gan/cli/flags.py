@@ -186,7 +186,7 @@ def _on_bad(p, default):
 
 def _run(p):
     which = p.add_mutually_exclusive_group(required=True)
-    which.add_argument('run', metavar='RUN', nargs='?', help='a folder that `train` wrote')
+    which.add_argument('run', metavar='RUN', nargs='?', help='a folder that `train` wrote, or hf://user/name')
     which.add_argument('--pretrained', metavar='NAME', help=(
         'a run that the package carries, instead of RUN (`dlcv_gan systems` lists them)'))
 
@@ -324,6 +324,15 @@ def _export(subs):
                    help='of a stored weight (default 8: a quarter of the size)')
 
 
+def _push(subs):
+    p = _sub(subs, 'push', 'share a run on the Hugging Face Hub, with its scores, samples and a model card', [
+        'dlcv_gan push runs/gan me/gan-faces', 'dlcv_gan push runs/gan me/gan-faces --private'])
+    p.add_argument('run', metavar='RUN', help='a folder that `train` wrote')
+    p.add_argument('name', metavar='USER/NAME', help='the repository; made where it is not there yet')
+    p.add_argument('--private', action='store_true', help='show a new repository to you alone')
+    p.add_argument('--n', type=int, default=1000, help='samples that the scores are made of, at most (default 1000)')
+
+
 def _report(subs):
     p = _sub(subs, 'report', "the report that a course grades, filled with a hand-in's figures and numbers, for you to "
                              'write the rest', ['dlcv_gan report out', 'dlcv_gan report out --course hw4'])
@@ -428,6 +437,6 @@ def make_parser() -> argparse.ArgumentParser: # of the whole command
     parser.add_argument('--print-completion', action=_Completion, choices=['bash', 'zsh', 'tcsh'],
                         help='a script that completes commands and flags in that shell, and exit')
     subs = parser.add_subparsers(dest='subcommand', required=True, metavar='COMMAND')
-    for add in (_draw, _train, _sample, _score, _translate, _evaluator, _courses, _export, _report, _notebooks,
+    for add in (_draw, _train, _sample, _score, _translate, _evaluator, _courses, _export, _push, _report, _notebooks,
                 _release, _systems, _study, _bench): add(subs)
     return parser
