@@ -4,6 +4,7 @@
     python tools/notebooks.py check [NB ...]    fail where a notebook's code is not what its outputs were made by
     python tools/notebooks.py carry REV [NB ...]    stamp anew what differs from revision REV by imports and names only
     python tools/notebooks.py readme            write README.md from nbs/index.ipynb, pictures included
+    python tools/notebooks.py verdicts          quote the ledger anew wherever a text has a table of verdicts
 
 NB is a path below nbs/ without its ending (assignments/01_vae), its last part (01_vae), that without number (vae), or a
 room (assignments).
@@ -146,8 +147,41 @@ def readme():
     (ROOT/'README.md').write_text(text, encoding='utf-8')
 
 
+QUOTED = re.compile(r'<!-- verdicts ([\d ]+) -->\n.*?<!-- /verdicts -->', re.S)
+
+
+def quoted(text: str, larger, small) -> str:
+    "A text whose tables of verdicts say what the ledger says now."
+    from dlcv_gan.studies.ledger import verdict_table
+    def table(m):
+        found = verdict_table(list(map(int, m[1].split())), larger, small)
+        return f'<!-- verdicts {m[1]} -->\n{found}\n<!-- /verdicts -->'
+    return QUOTED.sub(table, text)
+
+
+def scales() -> list:
+    "The ledger at both scales, the larger one first."
+    from dlcv_gan.cli.studies import studies
+    from dlcv_gan.studies.ledger import ledger
+    return [ledger([s for s in studies().values() if s.small == small], 'laptop') for small in (False, True)]
+
+
+def verdicts():
+    "Quote the ledger anew in every notebook."
+    both = scales()
+    for path in notebooks():
+        nb = nbformat.read(path, as_version=4)
+        before = [c.source for c in nb.cells]
+        for c in nb.cells:
+            if c.cell_type == 'markdown': c.source = quoted(c.source, *both)
+        if [c.source for c in nb.cells] != before:
+            save(nb, path)
+            print(f'{name_of(path)}: its verdicts are those of the ledger now')
+
+
 def main(verb='check', *names):
     if verb == 'readme': return readme()
+    if verb == 'verdicts': return verdicts()
     if verb == 'carry':
         from carry import carry
         return carry(*names)

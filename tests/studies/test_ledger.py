@@ -1,5 +1,5 @@
 "The ledger: made from the tables and from nothing else, every claim has runs behind it, shared claims are joined."
-import math
+import math, sys
 
 import pytest
 
@@ -89,3 +89,18 @@ def test_a_table_is_of_one_code(name):
 def test_a_study_knows_its_notebook():
     assert notebook_of(studies()['update_ratio_toy']) == '04_update_ratio_toy'
     assert notebook_of(study('ups', ups, 'height')) == ups.__module__
+
+
+@in_checkout
+def test_lessons_quote_the_ledger_as_it_is():
+    import nbformat
+    sys.path.insert(0, str(PACKAGE.parent/'tools'))
+    import notebooks
+    both, seen = notebooks.scales(), 0
+    for path in notebooks.notebooks():
+        for c in nbformat.read(path, as_version=4).cells:
+            if c.cell_type != 'markdown' or '<!-- verdicts' not in c.source: continue
+            seen += 1
+            assert notebooks.quoted(c.source, *both) == c.source, (
+                f'{path.name} quotes other verdicts than the ledger has: run `python tools/notebooks.py verdicts`')
+    assert seen > 5
