@@ -24,6 +24,7 @@ def _train(args):
     from dlcv_gan.parallel import join, leave, main_process
     from dlcv_gan.runs.settings import RunSettings
     from dlcv_gan.runs.training import go_on, start, train_run
+    if args.config: raise ValueError('--config: write it in full, as `train --config FILE`')
     join() # the other processes, under torchrun or accelerate
     run, no_settings = Path(args.out), ('subcommand', 'out', 'resume', 'any_ranks', 'config')
     flags = {k: v for k, v in vars(args).items() if v is not None and k not in no_settings}

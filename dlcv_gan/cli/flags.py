@@ -245,8 +245,8 @@ def _flags_in(file): # name -> value
     "What a configuration says; ValueError names the file."
     file = Path(file)
     if not file.is_file(): raise ValueError(f'--config {file}: there is no such file')
-    text = file.read_text(encoding='utf-8')
     try:
+        text = file.read_text(encoding='utf-8')
         if file.suffix == '.json':
             found = json.loads(text)
             return found['flags'] if isinstance(found, dict) and isinstance(found.get('flags'), dict) else found
@@ -261,7 +261,7 @@ def _words(name, value): # of a command line
     if name == 'graphs': return {'cycle': ['--cycle-graphs'], False: ['--no-graphs']}.get(value, [])
     flag = '--' + name.replace('_', '-')
     if isinstance(value, dict): return [w for k, v in value.items() for w in (flag, f'{k}={json.dumps(v)}')]
-    if name == 'set': return [w for v in value for w in (flag, v)]
+    if name == 'set': return [w for v in (value if isinstance(value, list) else [value]) for w in (flag, str(v))]
     if isinstance(value, bool) or value is None: return [flag] * bool(value)
     return [flag, *map(str, value if isinstance(value, list) else [value])]
 
@@ -270,13 +270,14 @@ def with_config(argv: list[str], # what was typed
                ) -> list[str]: # the same, with the words of a --config of `train` before it
     "Put the flags of a file before those that were typed; ValueError where it cannot be read."
     if not argv or argv[0] != 'train': return argv
-    only = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    only = Parser(prog='dlcv_gan train', add_help=False, allow_abbrev=False)
     only.add_argument('--config')
     found, rest = only.parse_known_args(argv[1:])
     if found.config is None: return argv
     flags = _flags_in(found.config)
     if not isinstance(flags, dict): raise ValueError(f'--config {found.config}: give names and values')
     system = flags.get('system')
+    if system is not None and not isinstance(system, str): raise ValueError(f'--config {found.config}: system {system}')
     typed = bool(rest) and not rest[0].startswith('-')
     words = [w for name, value in flags.items() if name not in ('system', 'out', 'resume', 'config')
              for w in _words(name, value)]
@@ -435,7 +436,7 @@ def make_parser() -> argparse.ArgumentParser: # of the whole command
         "Draw data, train the course reports' generative models on it, look, measure."))
     parser.add_argument('--version', action='version', version=f'dlcv_gan {dlcv_gan.__version__}')
     parser.add_argument('--print-completion', action=_Completion, choices=['bash', 'zsh', 'tcsh'],
-                        help='a script that completes commands and flags in that shell, and exit')
+                        help='print a script that completes commands and flags in that shell, and exit')
     subs = parser.add_subparsers(dest='subcommand', required=True, metavar='COMMAND')
     for add in (_draw, _train, _sample, _score, _translate, _evaluator, _courses, _export, _push, _report, _notebooks,
                 _release, _systems, _study, _bench): add(subs)

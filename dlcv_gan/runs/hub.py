@@ -6,7 +6,7 @@
 __all__ = ['typed_again', 'model_card', 'push_run']
 
 # %% ../../nbs/library/runs/hub.ipynb #32692a51
-import importlib.util, json, tempfile
+import importlib.util, json, shlex, tempfile
 from pathlib import Path
 
 import dlcv_gan
@@ -21,15 +21,15 @@ from ..view import save_picture
 # %% ../../nbs/library/runs/hub.ipynb #985c639a
 def typed_again(settings: RunSettings, # of a run
                ) -> str: # one line
-    "The command that trains such a run."
-    words = []
+    "The command that trains such a run, as long as it has been trained by now."
+    words = ['dlcv_gan', 'train', settings.flags.get('system', settings.system)]
     for name, value in settings.flags.items():
-        if name in ('system', 'log', 'save_every') or value is None: continue
+        if name in ('system', 'log', 'save_every', 'rounds', 'epochs') or value is None: continue
         flag = '--cycle-graphs' if value == 'cycle' else spoken(name)
-        if name == 'set': words += [f'--set {v}' for v in value]
+        if name == 'set': words += [w for v in value for w in ('--set', v)]
         elif isinstance(value, bool) or name == 'graphs': words.append(flag)
-        else: words.append(f"{flag} {' '.join(map(str, value)) if isinstance(value, list) else value}")
-    return f"dlcv_gan train {settings.flags.get('system', settings.system)} {' '.join(words)} --out RUN"
+        else: words += [flag, *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join([*words, '--rounds', str(settings.rounds), '--out', 'RUN'])
 
 
 def model_card(settings: RunSettings, # of the run
@@ -68,8 +68,8 @@ pictures = draw(load_run('hf://{name}'), 16)
 
 ## Scores
 
-{scores['n']} samples beside as many test pictures, in features of {scores['features']}. The second column compares
-other real pictures.
+{scores['n']} samples, in features of {scores['features']}. Distances are those to as many test pictures. The second
+column is for real pictures instead of samples.
 
 | | samples | real |
 |:--|:--|:--|
@@ -88,13 +88,16 @@ def push_run(run: str | Path, # a finished run
              private: bool = False, # for a new repository: shown to you alone?
              n: int = 1000, # samples that the scores are made of, at most
             ) -> str: # address of the repository
-    "Share a run on the Hugging Face Hub; ValueError where the name is none, the Hub's own errors name the rest."
+    "Share a run on the Hugging Face Hub; ValueError for a run or name that cannot be, and for what the Hub refuses."
     if importlib.util.find_spec('huggingface_hub') is None:
         raise ImportError("the Hub's library is not installed: pip install 'dlcv_gan[hub]'")
     from huggingface_hub import HfApi
     from huggingface_hub.utils import HfHubHTTPError, HFValidationError
     if name.count('/') != 1: raise ValueError(f'{name}: give the repository as user/name')
     settings = RunSettings.read(run)
+    if settings.definition.sides: raise ValueError(f'{run}: a {settings.system} translates and cannot be scored alone')
+    if not (Path(run)/'weights.safetensors').is_file():
+        raise ValueError(f'{run} is not finished; go on with: dlcv_gan train --out {run} --resume')
     with tempfile.TemporaryDirectory() as folder:
         folder = keep_run(run, folder, n)
         y = read_conditions_of(folder, 32)
@@ -108,4 +111,7 @@ def push_run(run: str | Path, # a finished run
                               commit_message=f'{settings.system}, {settings.rounds} iterations')
         except (HfHubHTTPError, HFValidationError) as e:
             raise ValueError(f'{name}: the Hub says: {hub_says(e)} (`hf auth login` tells it who you are)') from None
+        except Exception as e: # of whatever carries its requests
+            if 'Connect' not in type(e).__name__ and 'Timeout' not in type(e).__name__: raise
+            raise ValueError(f'{name}: {api.endpoint} cannot be reached ({hub_says(e)})') from None
         return f'{api.endpoint}/{name}'

@@ -7,7 +7,6 @@ __all__ = ['pretrained_names', 'pretrained_run', 'pretrained', 'published_scores
 
 # %% ../../nbs/library/runs/pretrained.ipynb #247a4c5c
 import json, shutil
-from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import save
@@ -50,12 +49,11 @@ def keep_run(run: str | Path, # a finished run
             ) -> Path: # `out`
     "A run as the package carries it: settings, weights in half precision, conditions, scores."
     run, out, settings = Path(run), Path(out), RunSettings.read(run)
-    data = Path(settings.data).name # where it lay on this machine is nobody's business
     state = load_run(run, device='cpu').state_dict()
     weights = {f'game.{k}': (t.half() if t.is_floating_point() else t).contiguous() for k, t in state.items()}
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out/'weights.safetensors', lambda f: f.write(save(weights, metadata=dict(format=FORMAT))))
-    replace(settings, data=data, flags=settings.flags | dict(data=data)).write(out)
+    settings.without_paths().write(out)
     if (run/'conditions.csv').is_file(): shutil.copy(run/'conditions.csv', out)
     write_text(out/'scores.json', json_text(score_run(load_run(out), settings, n=n)))
     return out

@@ -315,6 +315,11 @@ class RunSettings:
                 raise ValueError(f'{typed}: the run in {run} was started with {was}; '
                                  'leave it out to go on, or start another run in a new folder')
 
+    def without_paths(self) -> 'RunSettings': # files and folders by their last name alone
+        "The same for others to read: where things lie on this machine is left out."
+        here = {k: Path(v).name for k in ('data', 'evaluator') if (v := getattr(self, k))}
+        return replace(self, **here, flags=self.flags | {k: v for k, v in here.items() if k in self.flags})
+
     @classmethod
     def read(cls,
              run: str | Path, # a run folder

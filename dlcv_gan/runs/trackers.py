@@ -19,7 +19,7 @@ from ..view import to_grid
 
 # %% ../../nbs/library/runs/trackers.ipynb #4696781e
 class Tracker(Callback):
-    "Log the means of a learner's columns, and samples of the same latents, now and then."
+    "Log the means of a learner's columns, and samples drawn with the same seed, now and then."
     order, run_valid = 71, False # after the recorder; before the run may be stopped
     def __init__(self,
                  every: int = 50, # iterations between two means
@@ -56,10 +56,11 @@ class Tracker(Callback):
     def before_fit(self):
         "Begin after the rows that are there already."
         self.open(self.learn.rounds)
-        self.logged = len(self.learn.rows)
+        self.logged, self.logged_at, self.drawn_at = len(self.learn.rows), self.learn.rounds, self.learn.rounds
 
     def _log(self):
-        rows, self.logged = self.learn.rows[self.logged:], len(self.learn.rows)
+        self.learn.recorder.flush() # a GPU's turns are fetched now and then
+        rows, self.logged, self.logged_at = self.learn.rows[self.logged:], len(self.learn.rows), self.learn.rounds
         found = {}
         for row in rows:
             for column, value in row.items():
@@ -70,6 +71,7 @@ class Tracker(Callback):
         if means: self.numbers({**means, **rates}, self.learn.rounds)
 
     def _draw(self):
+        self.drawn_at = self.learn.rounds
         n = 16 if self.y is None else len(self.y)
         samples = draw(self.learn.sampler, n, self.y, seed=0)
         if samples.dim() == 4: self.picture(to_grid(samples, 8), self.learn.rounds)
@@ -78,13 +80,14 @@ class Tracker(Callback):
         "Log where it is due."
         i = self.learn.rounds
         if self.learn.moved: return
-        if i % self.every == 0: self._log()
-        if i % self.every_picture == 0: self._draw()
+        # a cycle that is replayed as one CUDA graph may step over a multiple
+        if i // self.every > self.logged_at // self.every: self._log()
+        if i // self.every_picture > self.drawn_at // self.every_picture: self._draw()
 
     def after_fit(self):
         "Log the rest."
         self._log()
-        if self.learn.rounds % self.every_picture: self._draw()
+        if self.drawn_at < self.learn.rounds: self._draw()
         self.close()
 
 # %% ../../nbs/library/runs/trackers.ipynb #e0860d9c
@@ -104,7 +107,7 @@ class TensorBoard(Tracker):
             ):
         "Open the folder."
         from torch.utils.tensorboard import SummaryWriter
-        self.writer = SummaryWriter(self.folder, purge_step=iteration + 1 if iteration else None)
+        self.writer = SummaryWriter(self.folder, purge_step=iteration + 1)
 
     def numbers(self,
                 values: dict[str, float], # curve -> value

@@ -222,7 +222,7 @@ def _train(run, settings, resume, pictures, learn, name, any_ranks):
     # of several ranks one shows and writes; to a checkpoint each has something to add
     writers = []
     if main_process():
-        trackers = make_trackers(settings.log, run, asdict(settings), read_conditions_of(run, 16))
+        trackers = make_trackers(settings.log, run, asdict(settings.without_paths()), read_conditions_of(run, 16))
         writers = [ProgressLine(settings.rounds, name), film, *([best] if best else []), *trackers]
     learn.add_cbs([stop, save, *writers])
     if resume and checkpoint.exists(): learn.load(checkpoint, any_ranks=any_ranks)

@@ -20,8 +20,8 @@ export function counts(words) {
 
 function start(place) {
   const verdicts = [...document.querySelectorAll('.verdict[data-contrasts]')].map(e => ({ e, contrasts: JSON.parse(e.dataset.contrasts), usual: e.innerHTML }));
-  place.innerHTML = `<label>Smallest effects that matter, times <output>1</output> <input type="range" min="-2" max="2" step="0.25" value="0"></label> <span role="status"></span>`;
-  const [slider, shown, status] = ['input', 'output', '[role=status]'].map(s => place.querySelector(s));
+  place.innerHTML = `<label>Smallest effects that matter, times <b>1</b> <input type="range" min="-2" max="2" step="0.25" value="0" aria-valuetext="1"></label> <span role="status"></span>`;
+  const [slider, shown, status] = ['input', 'b', '[role=status]'].map(s => place.querySelector(s));
   slider.addEventListener('input', () => {
     const factor = 2 ** slider.valueAsNumber;
     let changed = 0;
@@ -33,6 +33,7 @@ function start(place) {
       changed += moved;
     }
     shown.textContent = factor.toFixed(2).replace(/\.?0+$/, '');
+    slider.setAttribute('aria-valuetext', shown.textContent);
     status.textContent = `${changed} of ${verdicts.length} verdicts change`;
   });
 }

@@ -38,12 +38,14 @@ def test_other_commands_are_left_alone():
 
 @pytest.mark.parametrize('name, text, words', [
     ('a.toml', 'lr = ', 'a.toml'), ('a.json', '{', 'a.json'), ('a.json', '[1]', 'names and values'),
-    ('a.toml', 'colour = "red"', '--colour'), ('a.toml', 'lr = "fast"', 'fast is not a finite number')])
+    ('a.toml', 'colour = "red"', '--colour'), ('a.toml', 'system = ["gan"]', 'system'), ('a.toml', 'set = 5', 'set 5'),
+    ('a.toml', 'lr = "fast"', 'fast is not a finite number')])
 def test_a_wrong_file_is_named(tmp_path, name, text, words):
     (tmp_path/name).write_text(text)
     code, _, err = call('train', 'gan', '--config', tmp_path/name, '--data', tmp_path, '--out', tmp_path/'run')
     assert code == 2 and words in err and 'Traceback' not in err
     assert 'no such file' in refused('train', 'gan', '--config', tmp_path/'none.toml', '--out', tmp_path/'run')
+    assert 'write it in full' in refused('train', 'gan', '--conf', tmp_path/name, '--out', tmp_path/'run')
     assert not (tmp_path/'run').exists()
 
 

@@ -1,5 +1,6 @@
 "Runs on the Hugging Face Hub: pushed to and fetched from a server that speaks its protocol, in processes of their own."
-import importlib.util, json, os, subprocess, sys
+import importlib.util, json, os, shlex, shutil, subprocess, sys
+from dataclasses import asdict
 
 import pytest
 from hub import Hub, hub
@@ -51,10 +52,13 @@ def test_a_run_goes_there_and_comes_back(place):
 
 def test_what_goes_wrong_is_a_line(place):
     root, _ = place
+    (unfinished := root/'unfinished').mkdir()
+    shutil.copy(root/'run'/'settings.json', unfinished)
     for line, words, token in (
             (('sample', 'hf://me/nothing'), 'hf://me/nothing: the Hub says', Hub.token),
             (('push', root/'run', 'me/vae'), 'hf auth login', 'wrong'), (('push', root/'run', 'vae'), 'user/name', ''),
-            (('push', root/'faces', 'me/vae'), 'holds no run', Hub.token)):
+            (('push', root/'faces', 'me/vae'), 'holds no run', Hub.token),
+            (('push', unfinished, 'me/vae'), 'is not finished', Hub.token)):
         said = typed(place, *line, token=token)
         assert said.returncode == 2 and words in said.stderr and 'Traceback' not in said.stderr, said.stderr
 
@@ -63,9 +67,23 @@ def test_the_command_on_the_card_says_the_settings_again():
     from dlcv_gan.cli.flags import make_parser
     for name in ('gan-faces', 'flow-faces', 'ddpm-faces', 'vae-faces'):
         settings = RunSettings.read(pretrained_run(name))
-        argv = typed_again(settings).split()[1:]
+        argv = shlex.split(typed_again(settings))[1:]
         given = {k: v for k, v in vars(make_parser().parse_args(argv)).items() if v is not None}
         again = RunSettings.from_flags({k: v for k, v in given.items()
                                         if k not in ('subcommand', 'out', 'resume', 'any_ranks')})
+        assert given['rounds'] == settings.rounds
         for field in ('system', 'size', 'build', 'schedule', 'bs', 'lr', 'betas', 'one_cycle', 'ema', 'flip', 'seed'):
             assert getattr(again, field) == getattr(settings, field), (name, field)
+
+
+def test_no_path_of_this_machine_is_told():
+    settings = RunSettings.from_flags(dict(system='acgan', data='/home/me/faces', best_every=5,
+                                           evaluator='/home/me/judge.safetensors', attributes=['Male']))
+    shown = json.dumps(asdict(settings.without_paths())) + typed_again(settings.without_paths())
+    assert '/home' not in shown and 'judge.safetensors' in shown
+
+
+def test_a_hub_that_cannot_be_reached_is_told(place):
+    root, _ = place
+    said = typed((root, 'http://127.0.0.1:9'), 'push', root/'run', 'me/vae', '--n', 8)
+    assert said.returncode == 2 and 'cannot be reached' in said.stderr and 'Traceback' not in said.stderr, said.stderr

@@ -31,7 +31,7 @@ def play(learn, rounds, *cbs):
 
 def events(folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    return EventAccumulator(str(folder)).Reload()
+    return EventAccumulator(str(folder), dict(images=0, scalars=0)).Reload() # 0: all of them
 
 
 class Kept(Tracker):
@@ -79,7 +79,7 @@ def test_a_resumed_run_logs_each_iteration_once(tmp_path):
     history = second.history
     assert log.Scalars('generator/adversarial')[-1].value == pytest.approx(
         history[history['round'] >= 10]['generator.adversarial'].mean(), rel=1e-5)
-    assert [e.step for e in log.Images('samples')] == [4, 6, 8, 12] or log.Images('samples')[-1].step == 12
+    assert [e.step for e in log.Images('samples')] == [4, 6, 8, 12]
 
 
 @needs_wandb
