@@ -147,7 +147,7 @@ def readme():
     (ROOT/'README.md').write_text(text, encoding='utf-8')
 
 
-QUOTED = re.compile(r'<!-- verdicts ([\d ]+) -->\n.*?<!-- /verdicts -->', re.S)
+QUOTED = re.compile(r'<!-- verdicts ([\d ]+) -->\n.*?<!-- / -->', re.S)
 
 
 def quoted(text: str, larger, small) -> str:
@@ -155,7 +155,7 @@ def quoted(text: str, larger, small) -> str:
     from dlcv_gan.studies.ledger import verdict_table
     def table(m):
         found = verdict_table(list(map(int, m[1].split())), larger, small)
-        return f'<!-- verdicts {m[1]} -->\n{found}\n<!-- /verdicts -->'
+        return f'<!-- verdicts {m[1]} -->\n{found}\n<!-- / -->'
     return QUOTED.sub(table, text)
 
 

@@ -78,5 +78,6 @@ def verdict_table(numbers: list[int], # claims
     lines = ['| claim | where models draw faces (32x32) | small scale (16x16) |', '|:--|:--|:--|']
     for n in numbers:
         row = (larger if n in larger.index else small).loc[n]
-        lines.append(f'| [{n}](../studies/ledger.ipynb#claim-{n}), {row.text} | {said(larger, n)} | {said(small, n)} |')
+        link = f'<a href="../studies/ledger.ipynb#claim-{n}">{n}</a>'
+        lines.append(f'| {link}, {row.text} | {said(larger, n)} | {said(small, n)} |')
     return '\n'.join(lines)

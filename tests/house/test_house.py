@@ -51,11 +51,14 @@ INSIDE = {
     # a run: what was asked for, the folder that keeps it, its scores, and the training that fills it
     'runs.settings': {'systems', 'losses', 'game.base', 'game.schedules'},
     'runs.folder': {'runs.settings', 'data.pictures', 'game.base', 'game.checkpoint', 'game.learner'},
-    'runs.scoring': {'runs.folder', 'runs.settings', 'metrics', 'scores', 'data.pictures', 'game.base',
-                     'data.readers'}, # a folder's layout says which world's net measures its pictures
+    'runs.scoring': {'runs.folder', 'runs.settings', 'metrics', 'precision_recall', 'scores', 'data.pictures',
+                     'game.base', 'data.readers'}, # a folder's layout says which world's net measures its pictures
     'runs.pretrained': {'runs.folder', 'runs.scoring', 'runs.settings', 'metrics', 'game.base'},
-    'runs.training': {'runs.folder', 'runs.scoring', 'runs.settings', 'live', 'view', 'data.loaders', 'data.pictures',
-                      'game.base', 'game.callbacks', 'game.learner'},
+    'runs.trackers': {'game.base', 'view'}, # samples are drawn, and set out as a sheet
+    # what is shared is a run as the package keeps its own, with its scores and samples
+    'runs.hub': {'runs.folder', 'runs.pretrained', 'runs.scoring', 'runs.settings', 'game.base', 'view'},
+    'runs.training': {'runs.folder', 'runs.scoring', 'runs.settings', 'runs.trackers', 'live', 'view',
+                      'data.loaders', 'data.pictures', 'game.base', 'game.callbacks', 'game.learner'},
     # pictures are drawn with the kit, sets are written as one
     'worlds.faces': {'worlds.shapes', 'worlds.writing'}, 'worlds.animals': {'worlds.shapes', 'worlds.writing'},
     'worlds.anime': {'worlds.shapes', 'worlds.writing', 'data.readers'}, # and the order of the tags is the reader's
@@ -64,6 +67,8 @@ INSIDE = {
     'studies.study': {'studies.run', 'studies.verdicts'}, 'studies.ledger': {'studies.study', 'studies.verdicts'},
     **dict.fromkeys((f'studies.{re.sub("^[0-9]+_", "", p.stem)}' for p in (NBS/'studies').glob('[0-9]*.ipynb')),
                     {'studies.study', 'studies.verdicts', 'studies.short_runs'}),
+    # the same faces, measured in the same way
+    'studies.converged': {'studies.study', 'studies.verdicts', 'studies.diffusion'},
     # what all hand-ins share; course C asks for the faces that course B learns from tags
     **dict.fromkeys(('courses.hw4', 'courses.hw3', 'courses.lab7'), {'courses.handin'}),
     'courses.adlxmlds': {'courses.handin', 'courses.hw3'},

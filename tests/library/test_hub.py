@@ -77,10 +77,10 @@ def test_the_command_on_the_card_says_the_settings_again():
 
 
 def test_no_path_of_this_machine_is_told():
-    settings = RunSettings.from_flags(dict(system='acgan', data='/home/me/faces', best_every=5,
-                                           evaluator='/home/me/judge.safetensors', attributes=['Male']))
+    settings = RunSettings.from_flags(dict(system='acgan', data='/srv/me/faces', best_every=5,
+                                           evaluator='/srv/me/judge.safetensors', attributes=['Male']))
     shown = json.dumps(asdict(settings.without_paths())) + typed_again(settings.without_paths())
-    assert '/home' not in shown and 'judge.safetensors' in shown
+    assert '/srv' not in shown and 'judge.safetensors' in shown
 
 
 def test_a_hub_that_cannot_be_reached_is_told(place):
