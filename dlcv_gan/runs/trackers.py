@@ -151,16 +151,16 @@ class WeightsAndBiases(Tracker):
         # an id that this run's first fit has left: a run that begins anew is a new one
         own = known.read_text(encoding='utf-8').strip() if iteration and known.is_file() else secrets.token_hex(4)
         write_text(known, own + '\n')
-        self.run = wandb.init(project=self.project, name=self.folder.resolve().name, id=own, resume='allow',
+        self.session = wandb.init(project=self.project, name=self.folder.resolve().name, id=own, resume='allow',
                               dir=str(self.folder), config=self.config)
-        self.run.define_metric('*', step_metric='iteration')
+        self.session.define_metric('*', step_metric='iteration')
 
     def numbers(self,
                 values: dict[str, float], # curve -> value
                 iteration: int, # where on the horizontal axis
                ):
         "A point of each curve."
-        self.run.log({**values, 'iteration': iteration})
+        self.session.log({**values, 'iteration': iteration})
 
     def picture(self,
                 sheet: np.ndarray, # uint8 (h, w, 3)
@@ -168,11 +168,11 @@ class WeightsAndBiases(Tracker):
                ):
         "An image."
         import wandb
-        self.run.log({'samples': wandb.Image(sheet), 'iteration': iteration})
+        self.session.log({'samples': wandb.Image(sheet), 'iteration': iteration})
 
     def close(self):
         "Send, or keep, what is left."
-        self.run.finish()
+        self.session.finish()
 
 # %% ../../nbs/library/runs/trackers.ipynb #a6d3e401
 def make_trackers(names: list, # 'tensorboard', 'wandb'

@@ -82,23 +82,30 @@ def test_a_resumed_run_logs_each_iteration_once(tmp_path):
     assert [e.step for e in log.Images('samples')] == [4, 6, 8, 12]
 
 
+class Closed(WeightsAndBiases):
+    "Keeps what was logged last, before the run is finished."
+    def close(self):
+        self.last = dict(self.session.summary)
+        super().close()
+
+
 @needs_wandb
 def test_wandb_goes_on_under_its_id(tmp_path, monkeypatch):
     monkeypatch.setenv('WANDB_MODE', 'offline')
     monkeypatch.setenv('WANDB_SILENT', 'true')
-    learn = learner()
-    tracker = WeightsAndBiases(tmp_path/'run', config=dict(bs=4), every=2, pictures=4)
-    play(learn, 4, tracker)
-    own = (tmp_path/'run'/'wandb-id.txt').read_text().strip()
-    assert tracker.run.id == own and tracker.run.config['bs'] == 4
-    assert tracker.run.summary['iteration'] == 4
-    play(learn, 6, more := WeightsAndBiases(tmp_path/'run', every=2))
-    assert more.run.id == own and more.run.summary['iteration'] == 6
+    learn, folder = learner(), tmp_path/'run'
+    play(learn, 4, tracker := Closed(folder, config=dict(bs=4), every=2, pictures=4))
+    own = (folder/'wandb-id.txt').read_text().strip()
+    assert tracker.session.id == own and tracker.session.config['bs'] == 4
+    assert tracker.last['iteration'] == 4 and 'samples' in tracker.last
+    play(learn, 6, more := Closed(folder, every=2))
+    assert more.session.id == own and more.last['iteration'] == 6
     history = learn.history
-    assert more.run.summary['generator/adversarial'] == pytest.approx(
+    assert more.last['generator/adversarial'] == pytest.approx(
         history[history['round'] >= 4]['generator.adversarial'].mean(), rel=1e-5)
-    play(learner(), 2, fresh := WeightsAndBiases(tmp_path/'run', every=2)) # a run that begins anew is a new one
-    assert fresh.run.id != own
+    play(learner(), 2, fresh := Closed(folder, every=2)) # a run that begins anew is a new one
+    assert fresh.session.id != own
+    assert len(list(folder.rglob('*.wandb'))) == 3
 
 
 def test_what_is_wrong_is_told(tmp_path, monkeypatch):
