@@ -107,7 +107,7 @@ architectures = Study('architectures', 'better nets, more pixels, or a flow?', p
      dict(model='dcgan', size=32, rates=['1e-4', '4e-4']),
      dict(size=16, **_FLOW), dict(size=16, **_CGAN)],
     worst={f'{k}_{when}': v for k, v in LOST.items() for when in ('seconds', 'rounds')},
-    setting='pictures of 16x16 to 96x96, up to 400 iterations',
+    setting='pictures of 16x16 and 32x32, up to 400 iterations',
     claims=(
         Claim(20, 'R2', 'SRResNet nets give finer images than DCGAN nets',
               _pair('sharp', *_NETS, .1) + _pair('distance', *_NETS, .1, more=False),

@@ -75,7 +75,7 @@ def verdict_table(numbers: list[int], # claims
     "The verdicts on some claims at both scales, as lessons and hand-ins quote them."
     def said(table, n):
         return f'{table.verdict[n]} ({table.conditions[n]})' if n in table.index else '–'
-    lines = ['| claim | where models draw faces (32x32) | small scale (16x16) |', '|:--|:--|:--|']
+    lines = ['| claim | where models draw faces (32x32) | small scale (mostly 16x16, or points) |', '|:--|:--|:--|']
     for n in numbers:
         row = (larger if n in larger.index else small).loc[n]
         link = f'<a href="../studies/ledger.ipynb#claim-{n}">{n}</a>'
