@@ -60,7 +60,8 @@ def _report(study, args):
     table = study.verdicts(frame) if study.claims else None
     asked = [c for c in study.claims if not args.only
              or str(args.only) in (str(c.number), *(x.metric for x in c.contrasts))]
-    rows = [study.ledger(frame).set_index('claim').loc[c.number] for c in asked]
+    ledger = study.ledger(frame).set_index('claim') if asked else None # all claims at once: intervals take a while
+    rows = [ledger.loc[c.number] for c in asked]
     (_print_json if args.json else _print)(study, frame, table, asked, rows, args)
     return int(len(frame) > 0 and frame.failed.all())
 
