@@ -23,7 +23,7 @@ WHEEL = ('library/test_callbacks', 'library/test_checkpoint', 'library/test_cont
          'library/test_loaders', 'library/test_pretrained', 'library/test_recorder', 'library/test_schedules',
          'library/test_systems', 'library/test_training_panel', 'library/test_widgets', 'assignments/test_gan',
          'assignments/test_vae', 'command/test_bad_input', 'command/test_command', 'command/test_notebooks',
-         'handins/test_hw4', 'house/test_package')
+         'handins/test_hw4', 'house/test_package', 'start/test_front_page')
 
 
 def pytest_collection_modifyitems(items):
