@@ -21,7 +21,7 @@ PATHS = {
     'an evening': ['dlcv_gan train gan-mended --data DIR --out runs/mine'],
     'a first look': ['dlcv_gan --help', 'dlcv_gan describe R1.VAE', 'dlcv_gan sample --pretrained gan-faces',
                      'dlcv_gan notebooks course', 'dlcv_gan study'],
-    'training': ['dlcv_gan train gan --data DIR'],
+    'training': ['dlcv_gan train gan --data DIR --out RUN'],
 }
 ELSEWHERE = {'dlcv_gan push RUN user/name'} # needs an account; tests/library/test_hub.py gives it a server
 
