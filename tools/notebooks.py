@@ -159,16 +159,11 @@ def quoted(text: str, larger, small) -> str:
     return QUOTED.sub(table, text)
 
 
-def scales() -> list:
-    "The ledger at both scales, the larger one first."
-    from dlcv_gan.cli.studies import studies
-    from dlcv_gan.studies.ledger import ledger
-    return [ledger([s for s in studies().values() if s.small == small], 'laptop') for small in (False, True)]
-
-
 def verdicts():
     "Quote the ledger anew in every notebook."
-    both = scales()
+    from dlcv_gan.cli.studies import studies
+    from dlcv_gan.studies.ledger import ledgers
+    both = ledgers(list(studies().values()), scale='laptop')
     for path in notebooks():
         nb = nbformat.read(path, as_version=4)
         before = [c.source for c in nb.cells]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dlcv_gan.cli.studies import studies
-from dlcv_gan.studies.ledger import ledger
+from dlcv_gan.studies.ledger import ledgers
 from dlcv_gan.studies.verdicts import Contrast, Effect, verdict, verdict_on
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ def test_the_slider_follows_the_rule(chromium, url, notches, factor):
         return [claim, e.closest('td').cellIndex, e.querySelector('strong').textContent]; })''')
     status = page.inner_text('.threshold [role=status]')
     page.context.close()
-    scales = [ledger([s for s in studies().values() if s.small == small], 'laptop') for small in (False, True)]
+    scales = ledgers(list(studies().values()), scale='laptop')
     python, usual = ({(f'claim-{n}', 2 + k): word for k, table in enumerate(scales)
                       for n, word in expected(table, by).items()} for by in (factor, 1))
     assert {(claim, cell): word for claim, cell, word in map(tuple, shown)} == python

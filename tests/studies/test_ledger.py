@@ -4,7 +4,7 @@ import math, sys
 import pytest
 
 from dlcv_gan.cli.studies import studies
-from dlcv_gan.studies.ledger import CLAIMS, ledger, missing, notebook_of
+from dlcv_gan.studies.ledger import CLAIMS, ledger, ledgers, missing, notebook_of
 from dlcv_gan.studies.run import PACKAGE
 from dlcv_gan.studies.study import Study, read_table
 from dlcv_gan.studies.verdicts import LEAST_SEEDS, VERDICTS, Claim, Contrast
@@ -62,7 +62,7 @@ def test_too_few_seeds_settle_nothing(tmp_path):
 
 @in_checkout
 def test_every_claim_of_the_reports_has_runs_behind_it():
-    scales = [ledger([s for s in studies().values() if s.small == small], 'laptop') for small in (True, False)]
+    scales = ledgers(list(studies().values()), scale='laptop')
     assert sorted({n for found in scales for n in found.index}) == list(range(1, CLAIMS + 1)) and not missing(*scales)
     for found in scales:
         assert set(found.verdict) <= set(VERDICTS) and found.setting.str.len().min() > 5
@@ -96,7 +96,7 @@ def test_lessons_quote_the_ledger_as_it_is():
     import nbformat
     sys.path.insert(0, str(PACKAGE.parent/'tools'))
     import notebooks
-    both, seen = notebooks.scales(), 0
+    both, seen = ledgers(list(studies().values()), scale='laptop'), 0
     for path in notebooks.notebooks():
         for c in nbformat.read(path, as_version=4).cells:
             if c.cell_type != 'markdown' or '<!-- verdicts' not in c.source: continue
