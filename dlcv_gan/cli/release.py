@@ -177,7 +177,7 @@ def _released(nb, solved):
         if 'hidden' in _tags(c) or re.search(r'(?m)^#\|\s*default_exp\b', source): continue
         if kind == 'code':
             if is_solution(c) and not solved: source = stub(source)
-            if source := _without_directives(source):
+            if source := _plain_links(_without_directives(source)): # what a cell prints may have links, too
                 tags = dict(tags=['solution']) if is_solution(c) else {}
                 cells.append(dict(cell_type=kind, id=c['id'], metadata=tags, source=source, execution_count=None,
                                   outputs=[]))
