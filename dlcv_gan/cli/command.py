@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..files import check_output, json_text, same_name
 from .flags import complain, courses, make_parser, with_config
+from .terminal import print_table
 
 # Whatever imports torch is imported where it is needed: `dlcv_gan --help` answers at once.
 
@@ -130,7 +131,8 @@ def _score(args):
     with redirect_stdout(sys.stderr): result = score_run(game, settings, args.data, args.n, args.evaluator)
     result = dict(run=args.pretrained or args.run, system=settings.system, **result)
     if args.json: return _json(result)
-    for name, value in result.items(): print(f'{name:18} {in_words(value)}')
+    print_table([dict(measure=name, value=in_words(value)) for name, value in result.items()],
+                '\n'.join(f'{name:18} {in_words(value)}' for name, value in result.items()))
 
 
 def _names(names):
@@ -218,15 +220,21 @@ def _systems(args):
                    for s in systems().values()]
         return _json(dict(systems=recipes, objectives=list(objectives()), penalties=['none', *penalties()],
                           pretrained={name: published_scores(name) for name in pretrained_names()}))
-    for s in systems().values():
-        takes = ' '.join(inspect.signature(s.build).parameters)
-        print(f'{s.name:12} {s.short:10} {s.title}\n{"":23} {s.schedule.summary}, batch {s.bs}, lr {s.lr}, '
-              f'{s.rounds:,} rounds\n{"":23} settings: {takes}')
+    def takes(s): return ' '.join(inspect.signature(s.build).parameters)
+    print_table(
+        [dict(system=s.name, short=s.short, title=s.title, schedule=s.schedule.summary, batch=s.bs, lr=s.lr,
+              rounds=f'{s.rounds:,}', settings=takes(s)) for s in systems().values()],
+        '\n'.join(f'{s.name:12} {s.short:10} {s.title}\n{"":23} {s.schedule.summary}, batch {s.bs}, lr {s.lr}, '
+                  f'{s.rounds:,} rounds\n{"":23} settings: {takes(s)}' for s in systems().values()))
     print('\nobjectives  ', *objectives(), '\npenalties   ', 'none', *penalties(), '\n')
+    rows = []
     for name in pretrained_names():
         settings, distance = RunSettings.read(pretrained_run(name)), published_scores(name)['frechet_distance']
-        print(f'{name:23} pretrained: {settings.system}, {settings.rounds:,} rounds of {settings.bs}; Fréchet distance '
-              f'{in_words(distance["samples"]["value"])} (real {in_words(distance["real"]["value"])})')
+        far = {k: in_words(distance[k]['value']) for k in ('samples', 'real')}
+        rows.append(dict(pretrained=name, system=settings.system, rounds=f'{settings.rounds:,}', batch=settings.bs,
+                         **{'Fréchet distance': far['samples'], 'of real pictures': far['real']}))
+    print_table(rows, '\n'.join('{:23} pretrained: {}, {} rounds of {}; Fréchet distance {} (real {})'.format(
+        *row.values()) for row in rows))
 
 
 def _describe(args):
@@ -239,7 +247,9 @@ def _describe(args):
     print(f"{about['name']}: {about['title']}\n" + ', '.join(f'{k} {v}' for k, v in recipe.items()))
     for net, has in about['nets'].items():
         numbers = {k: '{:,}'.format for k in ('params', 'keras_params')}
-        print(f'\n{net}\n' + pd.DataFrame(has['layers']).to_string(index=False, formatters=numbers))
+        print(f'\n{net}')
+        print_table([{k: numbers.get(k, str)(v) for k, v in row.items()} for row in has['layers']],
+                    pd.DataFrame(has['layers']).to_string(index=False, formatters=numbers))
         print(f"{has['params']:,} parameters ({has['keras_params']:,} as Keras counts, with BatchNorm's running "
               "statistics)")
 
@@ -282,6 +292,15 @@ def _push(args):
     print(f'{address}: anybody who may see it draws with: dlcv_gan sample hf://{args.name}')
 
 
+def _app(args):
+    "A page with the run's controls, here or as a Space."
+    from dlcv_gan.app import make_app, write_space
+    if args.space:
+        print(f'{write_space(_run_of(args), args.space)}: to share it: hf upload USER/NAME {args.space} . '
+              '--repo-type space')
+    else: make_app(_run_of(args)).launch(server_port=args.port, show_error=True)
+
+
 def _report(args):
     "The course's headings with a hand-in's figures and numbers."
     from dlcv_gan.cli.report import report
@@ -304,6 +323,11 @@ def _notebooks(args):
 
 def _release(args):
     "A notebook to hand out."
+    if args.grader:
+        if args.solutions:
+            raise ValueError(f'--for {args.grader} writes one notebook, with the solution: leave --solutions out')
+        from dlcv_gan.cli.graders import release_for
+        return release_for(args.grader, args.notebook, args.out) and None
     from dlcv_gan.cli.release import release_assignment
     release_assignment(args.notebook, args.out, args.solutions)
 
@@ -315,7 +339,7 @@ def _study(args):
 
 # %% ../../nbs/command/command.ipynb #0d48cd12
 CALLS = {'draw': _draw, 'train': _train, 'sample': _sample, 'score': _score, 'translate': _translate,
-         'evaluator': _evaluator, **dict.fromkeys(courses(), _hand_in), 'export': _export, 'push': _push,
+         'evaluator': _evaluator, **dict.fromkeys(courses(), _hand_in), 'export': _export, 'push': _push, 'app': _app,
          'report': _report, 'notebooks': _notebooks, 'release-assignment': _release, 'systems': _systems,
          'describe': _describe, 'study': _study, 'bench': _bench}
 

@@ -334,6 +334,15 @@ def _push(subs):
     p.add_argument('--n', type=int, default=1000, help='samples that the scores are made of, at most (default 1000)')
 
 
+def _app(subs):
+    p = _sub(subs, 'app', 'a page with the sliders of a run, by Gradio', [
+        'dlcv_gan app runs/acgan', 'dlcv_gan app --pretrained acgan-anime', 'dlcv_gan app hf://me/gan-faces',
+        'dlcv_gan app runs/acgan --space my-space'])
+    _run(p)
+    p.add_argument('--port', type=int, metavar='N', help='of the page (default: the first free one from 7860 on)')
+    p.add_argument('--space', metavar='FOLDER', help='write a Space of the Hugging Face Hub there instead')
+
+
 def _report(subs):
     p = _sub(subs, 'report', "the report that a course grades, filled with a hand-in's figures and numbers, for you to "
                              'write the rest', ['dlcv_gan report out', 'dlcv_gan report out --course hw4'])
@@ -357,10 +366,13 @@ def _release(subs):
     p = _sub(subs, 'release-assignment', 'for teachers: a notebook without its solutions, answers and outputs', [
         'dlcv_gan release-assignment 02_gan students',
         'dlcv_gan release-assignment 02_gan students --solutions teachers',
+        'dlcv_gan release-assignment 02_gan course --for nbgrader',
         'dlcv_gan release-assignment mine/week3.ipynb students'])
     p.add_argument('notebook', metavar='NOTEBOOK', help='such as 02_gan, or a file')
     p.add_argument('out', metavar='OUT', help='folder for the copy')
     p.add_argument('--solutions', metavar='OUT2', help='folder for a second copy, with solutions and answers')
+    p.add_argument('--for', dest='grader', choices=['nbgrader', 'otter'],
+                   help="write one notebook for a course's grader, which takes the solution out and gives points")
 
 # %% ../../nbs/command/flags.ipynb #20811f6d
 def _systems(subs):
@@ -438,6 +450,6 @@ def make_parser() -> argparse.ArgumentParser: # of the whole command
     parser.add_argument('--print-completion', action=_Completion, choices=['bash', 'zsh', 'tcsh'],
                         help='print a script that completes commands and flags in that shell, and exit')
     subs = parser.add_subparsers(dest='subcommand', required=True, metavar='COMMAND')
-    for add in (_draw, _train, _sample, _score, _translate, _evaluator, _courses, _export, _push, _report, _notebooks,
-                _release, _systems, _study, _bench): add(subs)
+    for add in (_draw, _train, _sample, _score, _translate, _evaluator, _courses, _export, _push, _app, _report,
+                _notebooks, _release, _systems, _study, _bench): add(subs)
     return parser

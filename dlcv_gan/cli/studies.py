@@ -13,6 +13,7 @@ from fastai.torch_core import default_device
 import dlcv_gan.studies
 from ..files import json_text
 from ..studies.study import Study, read_table
+from .terminal import print_table
 
 # %% ../../nbs/command/studies.ipynb #6569f236
 def studies() -> dict[str, Study]: # name -> study, sorted by name
@@ -75,10 +76,13 @@ def _print(study, frame, table, asked, rows, args):
     for claim, row in zip(asked, rows):
         print(f'\n{claim.number} ({claim.report}) {claim.text}: {row.verdict.upper()} ({row.conditions}'
               + (f'; {row.setting})' if row.setting else ')'))
-        for r in table[table.claim == claim.number].itertuples():
-            print(f'  {r.metric}, {r.contrast}' + (f' ({r.condition})' if r.condition else '')
-                  + f': {r.effect:+.3g} {r.unit} ({r.low:.3g} to {r.high:.3g}), '
-                  f'{r.seeds} seeds, should be {r.says}: {r.verdict}' + (f', {r.why}' if r.why else ''))
+        rows = list(table[table.claim == claim.number].itertuples())
+        plain = [f'  {r.metric}, {r.contrast}' + (f' ({r.condition})' if r.condition else '')
+                 + f': {r.effect:+.3g} {r.unit} ({r.low:.3g} to {r.high:.3g}), '
+                 f'{r.seeds} seeds, should be {r.says}: {r.verdict}' + (f', {r.why}' if r.why else '') for r in rows]
+        print_table([dict(measure=r.metric, contrast=r.contrast, condition=r.condition,
+                          effect=f'{r.effect:+.3g} {r.unit}', interval=f'{r.low:.3g} to {r.high:.3g}', seeds=r.seeds,
+                          should=r.says, verdict=r.verdict, why=r.why) for r in rows], '\n'.join(plain))
 
 
 def _print_json(study, frame, table, asked, rows, args):

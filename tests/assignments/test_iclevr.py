@@ -1,10 +1,14 @@
 "R4's conditional GAN, layer by layer, and the stronger game beside it."
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dlcv_gan.metrics import FeatureNet
 from dlcv_gan.models.acgan import ACGAN
-from dlcv_gan.models.iclevr import R4Discriminator, R4Generator, SceneEvaluator, build_cgan, build_strong_cgan
+from dlcv_gan.models.iclevr import (R4Discriminator, R4Generator, SceneDiscriminator, SceneEvaluator, build_cgan,
+                                    build_strong_cgan, shifted)
 from dlcv_gan.nets import layer_table
 from dlcv_gan.systems import find_system
 
@@ -50,9 +54,42 @@ def test_every_object_of_the_condition_matters(build):
 
 def test_the_strong_game_is_an_acgan_with_24_questions_and_no_batchnorm_in_d():
     game = find_system('cgan-strong').build(size=32, width=4)
-    assert isinstance(game, ACGAN) and game.discriminator.heads(torch.zeros(2, 3, 32, 32))[1].shape == (2, 24)
+    assert isinstance(game, ACGAN) and game.discriminator.heads(torch.zeros(2, 3, 32, 32), Y[:2])[1].shape == (2, 24)
     assert not any(isinstance(m, torch.nn.modules.batchnorm._NormBase) for m in game.discriminator.modules())
     assert find_system('R4.CGAN').labels == 24 and find_system('R4.CGAN').schedule.g == 4
+
+
+def test_the_first_head_is_told_the_condition_and_the_second_is_not():
+    torch.manual_seed(0)
+    D = SceneDiscriminator(32, 4).eval()
+    x = torch.rand(2, 3, 32, 32) * 2 - 1
+    (score, guess), (other, again) = D.heads(x, Y[:2]), D.heads(x, Y[2:4])
+    assert torch.equal(guess, again) and not torch.allclose(score, other)
+    assert torch.equal(D(x, Y[:2]), score)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(4, 12), st.integers(4, 12), st.floats(0, .5), st.integers(0, 99))
+def test_moved_pictures_are_windows_of_the_picture_with_its_border_repeated(h, w, share, seed):
+    torch.manual_seed(seed)
+    x = torch.rand(3, 2, h, w)
+    far = int(share * h)
+    wide = F.pad(x, (far,) * 4, mode='replicate') if far else x
+    for before, after in zip(wide, shifted(x, share)):
+        windows = before.unfold(1, h, 1).unfold(2, w, 1).movedim(0, 2) # (2 far + 1, 2 far + 1, 2, h, w)
+        assert (windows == after).all(-1).all(-1).all(-1).any()
+
+
+def test_pictures_are_moved_in_training_alone():
+    torch.manual_seed(0)
+    x, D = torch.rand(8, 3, 32, 32), SceneDiscriminator(32, 4)
+    with torch.no_grad():
+        D.train()(x, Y[:8]) # spectral norm's power iteration has moved
+        assert not torch.allclose(D(x, Y[:8]), D.eval()(x, Y[:8]), atol=1e-5)
+        assert torch.equal(D(x, Y[:8]), D(x, Y[:8]))
+        still = SceneDiscriminator(32, 4, shift=0).train()
+        for _ in range(50): still(x, Y[:8]) # until its norms stand
+        assert torch.allclose(still(x, Y[:8]), still.eval()(x, Y[:8]), atol=1e-4)
 
 
 def test_the_small_evaluator_learns_to_tell_colours_and_leaves_no_trace():

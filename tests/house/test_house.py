@@ -48,6 +48,7 @@ INSIDE = {
     # sliders move what `live` found, for a run that is opened where it is defined
     'controls': {'widgets', 'view', 'live', 'runs.folder', 'runs.settings', 'game.base', 'game.learner', 'data.loaders',
                  'data.pictures', 'data.readers'},
+    'app': {'controls', 'runs.folder', 'runs.settings', 'game.base'}, # the same sliders, as a page
     # a run: what was asked for, the folder that keeps it, its scores, and the training that fills it
     'runs.settings': {'systems', 'losses', 'game.base', 'game.schedules'},
     'runs.folder': {'runs.settings', 'data.pictures', 'game.base', 'game.checkpoint', 'game.learner'},
@@ -73,7 +74,9 @@ INSIDE = {
     **dict.fromkeys(('courses.hw4', 'courses.hw3', 'courses.lab7'), {'courses.handin'}),
     'courses.adlxmlds': {'courses.handin', 'courses.hw3'},
     # one command, a page for each of its parts
-    'cli.command': {f'cli.{m}' for m in ('bench', 'export', 'flags', 'notebooks', 'release', 'report', 'studies')},
+    'cli.command': {f'cli.{m}' for m in ('bench', 'export', 'flags', 'graders', 'notebooks', 'release', 'report',
+                                         'studies', 'terminal')},
+    'cli.studies': {'cli.terminal'}, 'cli.graders': {'cli.release'},
     'cli.release': {'cli.notebooks'}, # a lesson that is named is one that the package carries
 }
 # Third parties: what settings.ini says, by import name, and what comes along with it.
