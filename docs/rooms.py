@@ -13,7 +13,7 @@ ROOMS = {
     'Library': ['library/data/readers', 'library/data/pictures', 'library/data/loaders', r'library/data/.*',
                 'library/game/base', 'library/game/learner', 'library/game/schedules',
                 'library/runs/settings', 'library/runs/folder', 'library/runs/training', r'library/.+/.*',
-                r'library/(nets|residual|losses)', r'library/(metrics|inception|diagnosis|scores)',
+                r'library/(nets|conditional|residual|losses)', r'library/(metrics|inception|diagnosis|scores)',
                 r'library/(view|live)', r'library/(widgets|training_panel|controls)', r'library/.*'],
     'Command': ['command/command', r'command/.*'],
     'Teach, contribute': ['start/for_teachers', 'CONTRIBUTING'],

@@ -5,10 +5,11 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlcv_gan.conditional import shifted
 from dlcv_gan.metrics import FeatureNet
 from dlcv_gan.models.acgan import ACGAN
 from dlcv_gan.models.iclevr import (R4Discriminator, R4Generator, SceneDiscriminator, SceneEvaluator, build_cgan,
-                                    build_strong_cgan, shifted)
+                                    build_strong_cgan)
 from dlcv_gan.nets import layer_table
 from dlcv_gan.systems import find_system
 

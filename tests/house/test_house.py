@@ -25,7 +25,7 @@ BELOW = {'library': set(), 'worlds': set(),
 # may know these three, they know none of ours.
 COMMON = {'files', 'parallel', 'rng', 'scale'}
 # What an assignment may know: the rules of a game, the losses, the networks its report prints, its catalogue entry.
-ASSIGNMENT = {'game.base', 'game.schedules', 'losses', 'nets', 'residual', 'systems'}
+ASSIGNMENT = {'conditional', 'game.base', 'game.schedules', 'losses', 'nets', 'residual', 'systems'}
 # The arrows inside the rooms, each with the reason that pays for it.
 INSIDE = {
     # an assignment that plays an earlier one's game by other rules imports that game instead of writing it twice
@@ -39,6 +39,7 @@ INSIDE = {
                                               'recorder', 'schedules')} | {'data.foreign'},
     'game.callbacks': {'game.base'}, # an average is a game
     'systems': {'game.base', 'game.schedules', 'nets'}, # a printed system is a game, its schedule and its layers
+    'conditional': {'nets'}, # it starts its weights as DCGAN does
     'residual': {'nets'}, # its discriminators have the same heads
     'check': {'losses', 'nets'}, # answers are held against the library's own losses, and tried on its critics
     'inception': {'metrics'}, 'diagnosis': {'metrics'}, # pictures in the rulers' form, and the rulers
