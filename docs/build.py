@@ -95,7 +95,8 @@ def adapt_markdown(text: str, place: Place) -> str:
 
 def adapt_title(text: str, book: str = 'index') -> str:
     "`# Title` and `> subtitle` -> a heading, a paragraph that the stylesheet knows, and what to do with the notebook."
-    actions = '' if book == 'index' else f'\n{{.actions}}\n{notebook_actions(book)}\n'
+    # the links are raw, so that no page's description holds them
+    actions = '' if book == 'index' else f'\n<p class="actions">{notebook_actions(book)}</p>\n'
     return re.sub(r'\A(# .*)\n+> ?(.*)', rf'\1\n\n{{.subtitle}}\n\2\n{actions}', text)
 
 
@@ -103,7 +104,7 @@ def notebook_actions(book: str) -> str:
     "Links to the notebook behind a page: run, seen, kept, changed, complained of."
     file, git = f"{cfg['branch']}/nbs/{book}.ipynb", cfg['git_url']
     colab = f"https://colab.research.google.com/github/{git.split('/', 3)[3]}/blob/{file}"
-    return ' · '.join(f'[{says}]({to})' for says, to in {
+    return ' · '.join(f'<a class="reference external" href="{to}">{says}</a>' for says, to in {
         **({} if book in AT_HOME else {'Open in Colab': colab}),
         'View on GitHub': f'{git}/blob/{file}', 'Download the notebook': f'{git}/raw/{file}',
         'Edit': f'{git}/edit/{file}', 'Report a problem': f'{git}/issues/new?title={book}:%20'}.items())

@@ -61,8 +61,10 @@ html_context = dict(default_mode='auto')
 # For search engines and for links that are shared: the address of each page, a description, a picture.
 html_baseurl = f"{cfg['doc_host']}{cfg['doc_baseurl']}/"
 sitemap_url_scheme, sitemap_excludes = '{link}', ['404.html', 'genindex.html', 'search.html']
-ogp_site_url, ogp_image, ogp_image_alt = html_baseurl, '_static/film-still.webp', 'Faces that a GAN has learned to draw'
-ogp_social_cards = {'enable': False} # a picture drawn for each page
+ogp_site_url, static = html_baseurl, Path(__file__).parent/'_static'
+# a picture for each page, of its title, its description and these two
+ogp_social_cards = dict(image=str(static/'film-still.webp'), image_mini=str(static/'two-players.png'),
+                        line_color='#7c4dd3')
 ogp_description_length = 200
 # a wrong address may have any depth, so the page for it is linked from the root of the host
 notfound_urls_prefix = f"{cfg['doc_baseurl']}/"

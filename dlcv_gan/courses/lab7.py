@@ -170,7 +170,7 @@ def parts(scenes: str | Path, # i-CLEVR, or any folder in its layout
     size, common = at_scale(32, 32, 64, scale=scale), dict(seed=seed, on_bad=on_bad)
     cgan = at_scale(scale=scale,
         smoke=dict(width=4, nz=16, bs=16, rounds=6, lr=[1e-3], ema=.9),
-        laptop=dict(width=20, nz=64, bs=16, rounds=5000, lr=[1e-3], ema=.99),
+        laptop=dict(width=20, nz=64, bs=16, rounds=8000, lr=[1e-3], ema=.998, one_cycle=True),
         full=dict(bs=128, rounds=60_000, lr=[2e-4], ema=.999, best_every=1000, evaluator=str(evaluator)))
     flow = at_scale(scale=scale,
         smoke=dict(width=8, bs=16, rounds=4, set=['levels=2', 'steps=1']),

@@ -329,7 +329,9 @@ def test_search_engines_and_shared_links_find_their_way():
         assert f'<link rel="canonical" href="{build.HOME}{page}.html"' in text
         said = re.search(r'<meta name="description" content="([^"]+)"', text)
         assert said and len(said[1]) > 20, f'{page} has no description'
-        assert re.search(r'<meta property="og:image" content="https://[^"]+film-still.webp"', text)
+        assert 'Open in Colab' not in said[1]
+        card = re.search(rf'<meta property="og:image" content="{build.HOME}(_images/[^"]+[.]png)"', text)
+        assert card and (SITE/card[1]).is_file(), f'{page} has no card'
 
 
 def test_a_link_from_the_root_of_the_host_is_looked_up_below_the_prefix(tmp_path):
