@@ -79,8 +79,8 @@ def make_app(run: str | Path, # a run folder, or hf://user/name
     settings, game = RunSettings.read(run), load_run(run)
     pictures = _pictures(run, game)
     shown = controls(run) if pictures is None else controls(game, label_names(run), pictures)
-    about = (f'{settings.system}: {settings.definition.title}. {settings.rounds:,} iterations of {settings.bs} pictures of '
-             f'{settings.size}x{settings.size}, made with [dlcv_gan](https://github.com/dlcv-gan/dlcv_gan).')
+    about = (f'{settings.system}: {settings.definition.title}. {settings.rounds:,} iterations of {settings.bs} '
+             f'pictures of {settings.size}x{settings.size}, made with [dlcv_gan](https://github.com/dlcv-gan/dlcv_gan).')
     return page(shown, run.resolve().name, about)
 
 # %% ../nbs/library/app.ipynb #2fef195c

@@ -24,6 +24,7 @@ class Section(NamedTuple):
     figures: tuple[str, ...] = () # files of the hand-in
     numbers: tuple[tuple[str, str], ...] = () # (what it is, where in metrics.json: 'vae.test_mse')
     parts: tuple[str, ...] = () # runs whose nets and settings stand here
+    otherwise: str = '' # of a part that need not be handed in: what stands here where it was not
 
 
 class Course(NamedTuple):
@@ -82,7 +83,11 @@ hw4 = Course('Course A: VAE, GAN and ACGAN on faces', 'hw4', (
          ('The same classifier on test pictures', 'acgan.found_in_real.accuracy'),
          ('Change of a pixel when the attribute is switched, of 2', 'acgan.change_with_the_attribute'),
          ('Change of a pixel with another code, of 2', 'acgan.change_with_the_code'))),
-    Section('Bonus: InfoGAN', ('Not part of this run: show what your codes do, or delete this heading.',))))
+    Section('Bonus: InfoGAN', (_model, 'What does each choice and each number of the code change?'),
+        ('fig4_1.jpg', 'fig4_2.jpg', 'fig4_3.jpg'),
+        (('Information about the choice, at least, in nats', 'infogan.information'),
+         ('The most that it could be', 'infogan.most')), parts=('infogan',),
+        otherwise='Not part of this run: `dlcv_gan hw4 OUT --infogan` makes it. Or delete this heading.')))
 
 # %% ../../nbs/command/report.ipynb #db3cce28
 hw3 = Course('Course B: anime faces, faces from tags, style transfer', 'hw3', (
@@ -227,6 +232,9 @@ def _fill(out, course, settings, scores):
     missing, body = [], []
     captions = dict(importlib.import_module(f'dlcv_gan.courses.{course.module}').figures)
     for s in course.sections:
+        if s.otherwise and not any((out/figure).is_file() for figure in s.figures):
+            body += [f'## {s.heading}', f'**Write:** {s.otherwise}']
+            continue
         body += [f'## {s.heading}', *(_part(out, name, settings.get('weights'), missing) for name in s.parts)]
         for figure in s.figures:
             if (out/figure).is_file():

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['SEEN', 'figures', 'command', 'parts', 'choose_attribute', 'colour_by', 'vae_figures', 'gan_figures', 'pairs',
-           'acgan_figures', 'answers', 'HW4', 'hw4']
+           'acgan_figures', 'infogan_figures', 'answers', 'HW4', 'hw4']
 
 # %% ../../nbs/handins/hw4.ipynb #d6e35a82
+import math
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from .handin import (HandIn, Source, enough, find_run, measured, open_splits, re
 from ..data.pictures import Pictures, to_float
 from ..game.base import Game, draw
 from ..metrics import FeatureNet, asked_and_found, mse, sharpness
+from ..models.infogan import vary_choice, walk_number
 from ..runs.folder import label_names, load_run
 from ..scale import at_scale
 from ..view import plot_curves, reconstructions, save_picture, tsne
@@ -29,6 +31,7 @@ def parts(root: str | Path, # the folder of faces
           seed: int, # of everything random
           scale: str, # 'smoke', 'laptop' or 'full'
           on_bad: str = 'raise', # what to do with unreadable pictures or rows: 'raise' or 'skip'
+          infogan: bool = False, # the bonus too
          ) -> dict: # name -> flags of `dlcv_gan train`
     "What is trained, in numbers."
     common = dict(data=str(root), size=at_scale(32, 64, 64, scale=scale), seed=seed, on_bad=on_bad)
@@ -43,6 +46,7 @@ def parts(root: str | Path, # the folder of faces
     found = dict(vae=dict(system='vae', **common, **vae, betas=[.9, .999], one_cycle=True, set=['kl_weight=0.25']),
                  gan=dict(system='gan-mended', **gan))
     if attribute: found['acgan'] = dict(system='acgan-mended', **gan, attributes=[attribute])
+    if infogan: found['infogan'] = dict(system='infogan', **gan)
     return found
 
 # %% ../../nbs/handins/hw4.ipynb #b971fda9
@@ -141,6 +145,24 @@ def acgan_figures(run: Path, # of the ACGAN
                 change_with_the_code=float((off - off.roll(1, 0)).abs().mean()),
                 samples=score_samples(draw(game, len(y), y, seed=seed), real[:256]))
 
+# %% ../../nbs/handins/hw4.ipynb #3a56d5d8
+def infogan_figures(run: Path, # of the InfoGAN
+                    test: Pictures, # held-out pictures
+                    out: Path, # where the figures go
+                    seed: int, # of the codes
+                   ) -> dict: # the InfoGAN's scores
+    "fig4_1 to fig4_3."
+    game, history = load_run(run, device=default_device()), read_history(run)
+    save_curves(run, out/'fig4_1.jpg', [['discriminator.adversarial', 'generator.adversarial'],
+                                        ['discriminator.information', 'generator.information']],
+                titles=['adversarial loss', 'information about the choice, at least (nats)'], ylabel='value')
+    save_picture(vary_choice(game, 10, seed), out/'fig4_2.jpg', nrow=10)
+    walks = [walk_number(game, i, 4, 10, seed) for i in range(game.numbers)]
+    save_picture(torch.cat(walks), out/'fig4_3.jpg', nrow=10)
+    bound = history['generator.information'].dropna()
+    return dict(information=float(bound.tail(max(1, len(bound) // 10)).mean()), most=math.log(game.choices),
+                samples=score_samples(draw(game, 256, seed=seed), to_float(test.images[:256])))
+
 # %% ../../nbs/handins/hw4.ipynb #f41ea4c1
 SEEN = 1/255 # of 2: half a grey level, which no screen shows
 
@@ -186,6 +208,12 @@ def answers(scores: dict, # what `hw4` measured
          f"pair higher in {share(gan['rank'])} of the pairs (the AUC of its scores): at 100 % it separates the two "
          "sets completely, at 50 % it guesses."),
     ]
+    if 'infogan' in scores:
+        code = scores['infogan']
+        found.append(('Bonus: what InfoGAN makes of its code',
+            f"Of the {code['most']:.2f} nats of a choice, {code['information']:.2f} or more can be read from a "
+            f"picture, by the head that was trained with it. Kernel distance to the test faces: {distance(code)}. What "
+            'each choice and each number changes, the figures show.'))
     if 'acgan' not in scores:
         return [*found, ('ACGAN', 'Not trained: it was left out, or these pictures have no labels that vary.')]
     acgan = scores['acgan']
@@ -218,21 +246,26 @@ figures = [
     ('gan/samples.gif', 'The GAN from its first round to its last'),
     ('fig3_2.jpg', 'The ACGAN while it learns'),
     ('fig3_3.jpg', 'Ten codes, the attribute off above and on below'),
-    ('acgan/samples.gif', 'The ACGAN from its first round to its last')]
+    ('acgan/samples.gif', 'The ACGAN from its first round to its last'),
+    ('fig4_1.jpg', 'The InfoGAN while it learns'),
+    ('fig4_2.jpg', 'InfoGAN: one choice a row, one noise a column'),
+    ('fig4_3.jpg', 'InfoGAN: the first number of the code from -1 to 1 in four faces, then the second'),
+    ('infogan/samples.gif', 'The InfoGAN from its first round to its last')]
 
 # %% ../../nbs/handins/hw4.ipynb #f55c54c4
 command = dict(name='hw4', # read as text by `dlcv_gan --help`, which must not wait for PyTorch
     help='course A: VAE, GAN and ACGAN on faces; figures, weights, metrics and a page',
-    examples=['dlcv_gan hw4 out', 'dlcv_gan hw4 out --data hw4_data --scale full'],
+    examples=['dlcv_gan hw4 out', 'dlcv_gan hw4 out --data hw4_data --scale full', 'dlcv_gan hw4 out --infogan'],
     data='hw4_data or any other folder of faces (default: faces are drawn)',
     weights='instead of training: an earlier OUT, or a folder with finished runs vae, gan, acgan',
-    flags={'--no-acgan': dict(dest='acgan', action='store_false', help='train the VAE and the GAN only')})
+    flags={'--no-acgan': dict(dest='acgan', action='store_false', help='leave the ACGAN out'),
+           '--infogan': dict(dest='infogan', action='store_true', help='the bonus: an InfoGAN too')})
 
 # %% ../../nbs/handins/hw4.ipynb #35bcb97a
 class HW4(HandIn):
     "VAE, GAN and ACGAN on faces."
     course, title, figures = 'hw4', 'Course A: VAE, GAN and ACGAN on faces', figures
-    claims, hero = ('data', 'acgan'), ('fig1_3.jpg', 'fig2_3.jpg', 'fig3_3.jpg')
+    claims, hero = ('data', 'acgan', 'infogan'), ('fig1_3.jpg', 'fig2_3.jpg', 'fig3_3.jpg')
     answers = staticmethod(answers)
 
     def sources(self) -> dict: # data
@@ -242,7 +275,7 @@ class HW4(HandIn):
             read=lambda root, size: open_splits(root, size, self.on_bad),
             write=lambda size: write_hw4(self.out/'hw4_data', train, test, size, self.seed, self.progress)))
 
-    def parts(self) -> dict: # vae, gan, and acgan where there are labels
+    def parts(self) -> dict: # vae, gan, acgan where there are labels, and infogan where it was asked for
         "An attribute is chosen first; a test set without it is told now."
         faces = self.data['data']
         train, test = faces.pictures
@@ -257,18 +290,19 @@ class HW4(HandIn):
                 raise ValueError(f'--weights {run}: the ACGAN of this course has one attribute, this run has '
                                  f'{len(names)}; give another run, or leave it out with --no-acgan')
             for pictures in (train, test): pictures.with_attributes(names)
-        return parts(faces.folder, asked, self.seed, self.scale, self.on_bad)
+        return parts(faces.folder, asked, self.seed, self.scale, self.on_bad, self.given['infogan'])
 
     def measure(self,
                 runs: dict, # name -> folder of the finished run
-               ) -> dict: # size, train_pictures, test_pictures, real, vae, gan, and acgan where there are labels
-        "Eight figures and their scores."
+               ) -> dict: # size, train_pictures, test_pictures, real, vae, gan, and acgan and infogan where they are
+        "Eight figures, or with the bonus eleven, and their scores."
         faces, out, seed = self.data['data'], self.out, self.seed
         train, test = faces.pictures
         scores = dict(size=faces.size, train_pictures=len(train), test_pictures=len(test),
                       real=sharp_and_diverse(to_float(test.images[:256])),
                       vae=vae_figures(runs['vae'], test, self.attribute, out, seed),
                       gan=gan_figures(runs['gan'], test, out, seed))
+        if 'infogan' in runs: scores['infogan'] = infogan_figures(runs['infogan'], test, out, seed)
         if 'acgan' in runs: scores['acgan'] = acgan_figures(runs['acgan'], train, test, out, seed, self.at(1, 3, 5))
         return scores
 
@@ -287,7 +321,9 @@ def hw4(out: str | Path, # the folder to fill
         on_bad: str = 'raise', # unreadable pictures or rows: 'raise', or 'skip' (counted and named)
         weights: str | Path | None = None, # an earlier hand-in, whose runs are used instead of training
         acgan: bool = True, # train the ACGAN too
+        infogan: bool = False, # train an InfoGAN too, the course's bonus
         say=print, # where progress is told
        ) -> dict: # the scores, as in metrics.json
     "HW4 from data to hand-in: figures, metrics.json, weights, index.html; goes on where a killed run stopped."
-    return HW4(out, scale, seed, on_bad, weights, say, data=data, acgan=acgan).hand_in()
+    # None, not False: a folder that was begun before there was a bonus goes on
+    return HW4(out, scale, seed, on_bad, weights, say, data=data, acgan=acgan, infogan=infogan or None).hand_in()

@@ -10,7 +10,7 @@ from dlcv_gan.data.pictures import Pictures
 
 ENV = {**os.environ, 'PYTHONWARNINGS': 'ignore', 'OMP_NUM_THREADS': '1'}
 run = [sys.executable, '-c', 'import sys; from dlcv_gan.courses.hw4 import hw4; '
-                             'hw4(sys.argv[1], scale="smoke", seed=int(sys.argv[2]))']
+                             'hw4(sys.argv[1], scale="smoke", seed=int(sys.argv[2]), infogan=True)']
 quiet = lambda line: None
 
 
@@ -25,11 +25,11 @@ def handed_in(tmp_path_factory):
 
 def test_every_file_the_course_wants_is_there_and_is_a_picture(handed_in):
     for name, _ in figures: assert Image.open(handed_in/name).size[0] > 100, name
-    wanted = {f'fig{n}.jpg' for n in ('1_2', '1_3', '1_4', '1_5', '2_2', '2_3', '3_2', '3_3')}
+    wanted = {f'fig{n}.jpg' for n in ('1_2', '1_3', '1_4', '1_5', '2_2', '2_3', '3_2', '3_3', '4_1', '4_2', '4_3')}
     assert wanted <= {p.name for p in handed_in.iterdir()}
     size, gap = 32, 2
     for name, (across, down) in {'fig1_3.jpg': (10, 2), 'fig1_4.jpg': (8, 4), 'fig2_3.jpg': (8, 4),
-                                 'fig3_3.jpg': (10, 2)}.items():
+                                 'fig3_3.jpg': (10, 2), 'fig4_2.jpg': (10, 10), 'fig4_3.jpg': (10, 8)}.items():
         assert Image.open(handed_in/name).size == (across * (size + gap) + gap, down * (size + gap) + gap)
 
 def test_the_page_shows_every_figure_and_asks_for_nothing_else(handed_in):
@@ -125,9 +125,11 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(handed_in, t
         assert (handed_in/name).read_bytes() == (out/name).read_bytes(), name
 
 def test_a_folder_is_claimed_by_one_hand_in(handed_in):
-    with pytest.raises(FileExistsError, match='another seed'): hw4(handed_in, scale='smoke', seed=4, say=quiet)
+    with pytest.raises(FileExistsError, match='another seed'):
+        hw4(handed_in, scale='smoke', seed=4, infogan=True, say=quiet)
     with pytest.raises(FileExistsError, match='another acgan'):
-        hw4(handed_in, scale='smoke', seed=3, acgan=False, say=quiet)
+        hw4(handed_in, scale='smoke', seed=3, acgan=False, infogan=True, say=quiet)
+    with pytest.raises(FileExistsError, match='another infogan'): hw4(handed_in, scale='smoke', seed=3, say=quiet)
     with pytest.raises(ValueError, match='no scale'): hw4(handed_in, scale='huge', say=quiet)
 
 def test_weights_of_an_earlier_hand_in_draw_the_same_figures(handed_in, tmp_path):
