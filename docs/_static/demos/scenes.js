@@ -35,7 +35,7 @@ async function steps(model, { z, y }, { w }, show, still) {
 demo('scenes', {
   title: 'Three ways to draw a request',
   models: ['scenes-gan', 'scenes-flow', 'scenes-ddpm'],
-  note: 'Choose one to three objects. A conditional GAN, a flow and a diffusion model draw them, four times each from other noise. The diffusion model takes ten steps, and its pictures emerge as you watch; it was trained for more than an hour, the other two for minutes. Look whether every object is there, how sharp it is, and how much the four differ.',
+  note: 'Choose one to three objects. A conditional GAN, a flow and a diffusion model draw them, four times each from other noise. The diffusion model takes ten steps, and its pictures emerge as you watch; it was trained for more than an hour, the GAN for half an hour and the flow for minutes. Look whether every object is there, how sharp it is, and how much the four differ.',
 }, async (box, models) => {
   const { labels } = models['scenes-gan'].about;
   let chosen = ['red cube', 'blue sphere'];
