@@ -8,7 +8,7 @@ __all__ = ['STYLE', 'claim', 'Stopped', 'find_run', 'handed_in', 'train_part', '
            'share', 'with_range', 'place', 'open_splits', 'enough', 'Source', 'HandIn']
 
 # %% ../../nbs/handins/handin.ipynb #907fc32c
-import html, json, math, multiprocessing, os, signal, sys, threading, time
+import json, math, multiprocessing, os, signal, sys, threading, time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from fastai.torch_core import default_device
+from jinja2 import Environment
 from torch import Tensor
 
 from ..data.pictures import Pictures, open_pictures
@@ -224,13 +225,24 @@ dt{font-weight:600;margin-top:1rem}dd{margin:0}
 code,pre{background:#2a2d33}}'''
 
 
-def _figure(name, caption):
-    words = html.escape(caption)
-    return (f'<figure><img src="{name}" alt="{words}"><figcaption>{words} (<code>{name}</code>)</figcaption></figure>')
-
-
-def _list(pairs):
-    return '<dl>' + ''.join(f'<dt>{html.escape(a)}</dt><dd>{html.escape(b)}</dd>' for a, b in pairs) + '</dl>'
+_PAGE = Environment(autoescape=True, trim_blocks=True).from_string('''<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+{% macro shown(figures) %}
+{% for file, caption in figures %}
+<figure><img src="{{ file }}" alt="{{ caption }}">
+<figcaption>{{ caption }} (<code>{{ file }}</code>)</figcaption></figure>
+{% endfor %}
+{% endmacro %}
+{% macro listed(pairs) %}
+<dl>{% for term, text in pairs %}<dt>{{ term }}</dt><dd>{{ text }}</dd>{% endfor %}</dl>
+{% endmacro %}
+<title>{{ title }}</title><style>{{ style | safe }}</style>
+<h1>{{ title }}</h1><p>{{ intro }}</p>
+<div class="hero">{{ shown(first) }}</div>
+<h2>Answers</h2>{{ listed(answers) }}
+<h2>What was trained</h2>{{ listed(recipes) }}
+<h2>Figures</h2>{{ shown(rest) }}
+<h2>All numbers</h2><pre>{{ numbers }}</pre></html>''')
 
 
 def write_page(out: Path, # the hand-in's folder
@@ -246,15 +258,8 @@ def write_page(out: Path, # the hand-in's folder
     there = [f for f in figures if (out/f[0]).is_file()]
     first, rest = ([f for f in there if (f[0] in hero) == wanted] for wanted in (True, False))
     numbers = json_text(scores)
-    page = ('<!doctype html><html lang="en"><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f'<title>{html.escape(title)}</title><style>{STYLE}</style>'
-            f'<h1>{html.escape(title)}</h1><p>{html.escape(intro)}</p>'
-            f'<div class="hero">{"".join(_figure(*f) for f in first)}</div>'
-            f'<h2>Answers</h2>{_list(answers)}'
-            f'<h2>What was trained</h2>{_list((name, recipe(run)) for name, run in runs.items())}'
-            f'<h2>Figures</h2>{"".join(_figure(*f) for f in rest)}'
-            f'<h2>All numbers</h2><pre>{html.escape(numbers)}</pre></html>')
+    page = _PAGE.render(title=title, style=STYLE, intro=intro, first=first, rest=rest, answers=answers,
+                        recipes=[(name, recipe(run)) for name, run in runs.items()], numbers=numbers)
     write_text(out/'metrics.json', numbers)
     write_text(out/'index.html', page)
     return out/'index.html'
