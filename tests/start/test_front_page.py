@@ -23,7 +23,8 @@ PATHS = {
                      'dlcv_gan notebooks course', 'dlcv_gan study'],
     'training': ['dlcv_gan train gan --data DIR --out RUN'],
 }
-ELSEWHERE = {'dlcv_gan push RUN user/name'} # needs an account; tests/library/test_hub.py gives it a server
+# the one needs an account, the other Gradio and a browser: tests/library/test_hub.py and test_app.py give them both
+ELSEWHERE = {'dlcv_gan push RUN user/name', 'dlcv_gan app --pretrained acgan-anime'}
 
 
 def page():
