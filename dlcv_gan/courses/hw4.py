@@ -37,11 +37,11 @@ def parts(root: str | Path, # the folder of faces
     common = dict(data=str(root), size=at_scale(32, 64, 64, scale=scale), seed=seed, on_bad=on_bad)
     vae = at_scale(scale=scale,
         smoke=dict(width=4, nz=16, bs=16, rounds=12, lr=[2e-3]),
-        laptop=dict(width=8, nz=64, bs=16, rounds=3000, lr=[2e-3]),
+        laptop=dict(width=8, nz=64, bs=16, rounds=5000, lr=[2e-3]),
         full=dict(width=32, nz=1024, bs=64, rounds=30_000, lr=[1e-3]))
     gan = dict(common, betas=[0., .99], flip=True, **at_scale(scale=scale,
         smoke=dict(width=4, nz=16, bs=16, rounds=12, lr=[1e-3], ema=.9),
-        laptop=dict(width=16, nz=64, bs=16, rounds=2800, lr=[1e-3], ema=.995, one_cycle=True),
+        laptop=dict(width=16, nz=64, bs=16, rounds=7000, lr=[1e-3], ema=.998, one_cycle=True),
         full=dict(width=64, nz=128, bs=64, rounds=50_000, lr=[2e-4], ema=.999, best_every=1000)))
     found = dict(vae=dict(system='vae', **common, **vae, betas=[.9, .999], one_cycle=True, set=['kl_weight=0.25']),
                  gan=dict(system='gan-mended', **gan))
