@@ -80,7 +80,8 @@ def make_app(run: str | Path, # a run folder, or hf://user/name
     pictures = _pictures(run, game)
     shown = controls(run) if pictures is None else controls(game, label_names(run), pictures)
     about = (f'{settings.system}: {settings.definition.title}. {settings.rounds:,} iterations of {settings.bs} '
-             f'pictures of {settings.size}x{settings.size}, made with [dlcv_gan](https://github.com/dlcv-gan/dlcv_gan).')
+             f'pictures of {settings.size}x{settings.size}, made with '
+             '[dlcv_gan](https://github.com/dlcv-gan/dlcv_gan).')
     return page(shown, run.resolve().name, about)
 
 # %% ../nbs/library/app.ipynb #2fef195c

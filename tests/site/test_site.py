@@ -21,7 +21,7 @@ def test_names_become_references_and_code_stays_code():
 def test_notes_and_titles():
     assert build.adapt_markdown('> **Note** beware\n> of this', build.Place()).startswith(':::{note}\nbeware\nof this')
     assert build.adapt_title('# Games\n> One seam.') == '# Games\n\n{.subtitle}\nOne seam.\n'
-    links = re.findall(r'\]\((\S+)\)', build.adapt_title('# Games\n> One seam.', 'library/game/base'))
+    links = re.findall(r'href="(\S+)"', build.adapt_title('# Games\n> One seam.', 'library/game/base'))
     git = build.cfg['git_url'] + '/'
     colab = 'https://colab.research.google.com/github/dlcv-gan/dlcv_gan/blob/main/nbs/'
     assert links[0] == f'{colab}library/game/base.ipynb'
