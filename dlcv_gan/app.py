@@ -78,7 +78,8 @@ def make_app(run: str | Path, # a run folder, or hf://user/name
     run = local_run(run)
     settings, game = RunSettings.read(run), load_run(run)
     pictures = _pictures(run, game)
-    shown = controls(run) if pictures is None else controls(game, label_names(run), pictures)
+    its_own = pictures is None and needs_pictures(game) # test pictures, which `controls` reads with the run
+    shown = controls(run if its_own else game, label_names(run), pictures)
     about = (f'{settings.system}: {settings.definition.title}. {settings.rounds:,} iterations of {settings.bs} '
              f'pictures of {settings.size}x{settings.size}, made with '
              '[dlcv_gan](https://github.com/dlcv-gan/dlcv_gan).')
