@@ -225,21 +225,22 @@ converged_rates = Study('converged_rates', 'which learning rate suits which GAN'
         # where the best of three rates was the largest or the smallest, a fourth was tried
         ((4e-4, 1e-3, 2.5e-3), (dict(norm='none'), SPECTRAL, VAES, CGANS, dict(CLIPPED, ratio='5:1'),
                                 dict(images='0..1', noise='0..1'), dict(noise='0..1'), dict(noise='-1..1'),
-                                dict(ratio='1:3'), dict(ACGANS, ratio='1:3'), dict(ACGANS, g_rate=3.), dict(bs=64))),
+                                dict(ratio='1:3'), dict(ACGANS, ratio='1:3'), dict(ACGANS, g_rate=3.), dict(bs=64),
+                                dict(width=32))),
         ((4e-4, 1e-3, 2.5e-3, 6e-3), (ORIGINAL, PLAIN, DRAGAN, ACGANS, dict(PENALISED, ratio='5:1'), PENALISED,
                                       dict(PENALISED, ratio='1:3'), dict(images='0..1'), dict(ACGANS, ratio='5:1'))),
         ((1.6e-4, 4e-4, 1e-3, 2.5e-3), (dict(CLIPPED, ratio='1:5'),))) for game in games for lr in lrs],
     worst=WORST, seeds=1)
 
 # %% ../../nbs/studies/11_converged.ipynb #fc595ac6
-converged = Study('converged', 'twenty claims on GANs that draw faces', play_converged,
+converged = Study('converged', 'twenty-five claims on GANs that draw faces', play_converged,
     [{**BASE, **game, 'lr': lr} for lr, games in (
         (4e-4, (dict(CLIPPED, ratio='1:5'),)),
         (1e-3, (dict(norm='none'), SPECTRAL, VAES, ACGANS, *(dict(ACGANS, weight=w) for w in (1., .0016)), CGANS,
                 dict(ACGANS, ratio='1:3'), dict(ACGANS, g_rate=3.), dict(CLIPPED, ratio='5:1'),
-                dict(PENALISED, ratio='5:1'), dict(noise='0..1'), dict(noise='-1..1'),
-                dict(images='0..1', noise='0..1'), dict(ratio='1:3'), dict(bs=64))),
-        (2.5e-3, (ORIGINAL, dict(first='g'), PLAIN, DRAGAN, dict(images='0..1'), PENALISED,
+                dict(PENALISED, ratio='5:1'), dict(PENALISED, ratio='5:1', length='long'), dict(noise='0..1'), dict(noise='-1..1'),
+                dict(images='0..1', noise='0..1'), dict(ratio='1:3'), dict(bs=64), dict(width=32))),
+        (2.5e-3, (ORIGINAL, dict(length='long'), dict(first='g'), PLAIN, DRAGAN, dict(images='0..1'), PENALISED,
                   dict(PENALISED, ratio='1:3'), dict(ACGANS, ratio='5:1'))),
         # R4's Adam, and others beside it
         (2e-4, tuple(dict(betas=betas) for betas in ('0.5 0.99', '0.5 0.999', '0.9 0.999'))),
@@ -250,6 +251,9 @@ converged = Study('converged', 'twenty claims on GANs that draw faces', play_con
               (_against('edges', dict(bs=64), ORIGINAL, .1, more=False),
                _against('fid', dict(bs=64), ORIGINAL, .15, relative=True)),
               'batches of thousands'),
+        Claim(2, 'R0', 'training much longer (100k+ iterations) lowers diversity',
+              tuple(_against(metric, dict(length='long'), ORIGINAL, .05, more=False) for metric in ('covered', 'diverse')),
+              'the report\'s own 100,000 iterations, in which D can learn its pictures by heart'),
         Claim(3, 'R0', 'adversarial:attribute weight 1:1 ruins realism; 25:1 fixes it',
               tuple(_against(metric, dict(ACGANS, weight=a), dict(ACGANS, weight=b), least, relative=metric == 'fid')
                     for a, b in ((1., .04), (.04, .0016)) for metric, least in (('fid', .15), ('bad', .05))),
@@ -263,6 +267,10 @@ converged = Study('converged', 'twenty claims on GANs that draw faces', play_con
               (_against('bad', dict(PENALISED, ratio='5:1'), ORIGINAL, .05, False),
                _against('fid', dict(PENALISED, ratio='5:1'), ORIGINAL, .15, False, True)),
               'a training so long that the slower game arrives'),
+        Claim(6, 'R0', 'the original GAN blows up when trained too long; WGAN-GP does not',
+              tuple(_against(metric, dict(length='long'), dict(PENALISED, ratio='5:1', length='long'), least)
+                    for metric, least in (('setback', .2), ('bad', .05))),
+              'a run so long that the discriminator knows its pictures by heart'),
         Claim(7, 'R0', 'without input normalisation it does not train (blamed on z in [0,1])',
               (_against('fid', dict(images='0..1', noise='0..1'), ORIGINAL, 1., relative=True),
                _against('fid', dict(images='0..1'), ORIGINAL, 1., relative=True),
@@ -273,6 +281,17 @@ converged = Study('converged', 'twenty claims on GANs that draw faces', play_con
               tuple(_against(metric, dict(norm='none'), ORIGINAL, least, True, metric == 'fid')
                     for metric, least in (('fid', .15), ('bad', .05))),
               'deeper networks, or a start that is made for networks without norms'),
+        Claim(9, 'R0', 'with the gradient penalty quality rises steadily',
+              tuple(_against(metric, dict(PENALISED, ratio='5:1'), ORIGINAL, least, False)
+                    for metric, least in (('setback', .2), ('unsteadiness', .1))),
+              'looks that are taken more often, or by the averaged weights'),
+        Claim(12, 'R1', 'GAN losses are stable at first, then D becomes unstable and images break',
+              tuple(_against(metric, dict(length='long'), ORIGINAL, least)
+                    for metric, least in (('setback', .2), ('unsteadiness', .1), ('bad', .05))),
+              'a game that goes on for R1\'s tens of thousands of iterations'),
+        Claim(13, 'R1', 'a too large network makes GAN training fail',
+              (_against('bad', dict(width=32), ORIGINAL, .05), _against('fid', dict(width=32), ORIGINAL, .15, relative=True)),
+              'nets as wide as the report\'s, at equal iterations instead of equal time'),
         Claim(14, 'R1', 'GAN samples are sharper than VAE samples',
               tuple(c for game in (ORIGINAL, SPECTRAL) for c in
                     (_against('edges', game, VAES, .2), _against('fid', game, VAES, .15, False, True))),
