@@ -10,6 +10,7 @@ from dlcv_gan.models.cyclegan import build_cyclegan
 from dlcv_gan.models.diffusion import build_ddpm
 from dlcv_gan.models.flow import build_cnf
 from dlcv_gan.models.gan import build_gan
+from dlcv_gan.models.iclevr_diffusion import build_object_ddpm
 from dlcv_gan.models.tags import build_t2i
 from dlcv_gan.models.vae import build_vae
 
@@ -22,6 +23,7 @@ GAMES = dict(gan=(lambda: build_gan(32, 4, 8), 0), acgan=(lambda: build_acgan(32
              tags=(lambda: build_t2i(32, 8, 1, 1, 16, 23), 23), vae=(lambda: build_vae(32, 8, 16), 0),
              flow=(lambda: build_cnf(32, 32, 3, levels=3, steps=2), 3),
              ddpm=(lambda: build_ddpm(32, 8, 3, depth=1, sampling_steps=3, timesteps=50), 3),
+             scenes=(lambda: build_object_ddpm(32, 8, depth=1, sampling_steps=3, timesteps=50), 24),
              free_ddpm=(lambda: build_ddpm(32, 8, 0, depth=1, sampling_steps=2), 0),
              free_flow=(lambda: build_cnf(32, 16, 0, levels=2, steps=1), 0),
              cyclegan=(lambda: build_cyclegan(32, 8, 2), 0), copying=(lambda: build_cyclegan(32, 8, 2, copy=True), 0))
