@@ -43,8 +43,7 @@ def tag_part(root: str | Path, # the folder of tagged faces
     light = dict(system='acgan-mended', set=['labels=23'])
     numbers = at_scale(scale=scale,
         smoke=dict(light, width=4, nz=16, bs=16, rounds=8, lr=[1e-3], ema=.9),
-        laptop=dict(light, set=[*light['set'], 'embedded=32', 'weight=0.2'], width=16, nz=64, bs=16, rounds=4000, lr=[1e-3],
-                    ema=.995, one_cycle=True),
+        laptop=dict(light, width=20, nz=64, bs=16, rounds=3000, lr=[1e-3], ema=.99),
         full=dict(system='t2i', spectral=True, d=1, g=1, set=['weight=1'], bs=64, rounds=50_000, lr=[2e-4], ema=.999,
                   best_every=1000))
     return dict(data=str(root), size=size, seed=seed, on_bad=on_bad, flip=True, rotate=5., betas=[0., .99], **numbers)
@@ -60,7 +59,7 @@ def parts(root: str | Path, # the folder of anime faces
     "What is trained, in numbers."
     gan = at_scale(scale=scale,
         smoke=dict(width=4, nz=16, bs=16, rounds=8, lr=[1e-3], ema=.9),
-        laptop=dict(width=16, nz=64, bs=16, rounds=2400, lr=[1e-3], ema=.995, one_cycle=True),
+        laptop=dict(width=16, nz=64, bs=16, rounds=2400, lr=[1e-3], ema=.99),
         full=dict(width=64, nz=128, bs=64, rounds=50_000, lr=[2e-4], ema=.999, best_every=1000))
     cyclegan = at_scale(scale=scale,
         smoke=dict(size=32, width=2, bs=2, rounds=3, set=['blocks=1']),
