@@ -302,8 +302,8 @@ class Lab7(HandIn):
               ):
         "ValueError for a run with other labels."
         raise ValueError(f'--weights {self.weights}: {part} was conditioned on other labels than those of the '
-                         'course, or in another order; give runs of `cgan-strong` (or `cgan`), `cnf` or `ddpm-objects` on '
-                         'scenes whose objects.json is the original, and of `cnf-faces` on the thirteen attributes')
+                         'course, or in another order; give runs of `cgan-strong` (or `cgan`), `cnf` or `ddpm-objects` '
+                         'on scenes whose objects.json is the original, and of `cnf-faces` on the thirteen attributes')
 
     def read_scenes(self,
                     root: Path, # i-CLEVR, or any folder in its layout

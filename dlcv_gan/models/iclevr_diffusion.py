@@ -84,7 +84,7 @@ class ObjectUNet(UNet):
 def noisier_cosine(steps: int, # T
                    size: int, # side of the pictures; at 16 it is the cosine schedule
                   ) -> Tensor: # (T + 1,) share of the variance that is still picture, from 1 down; float64
-    "The cosine schedule, with its signal divided by (size / 16)^2: [Hoogeboom et al. 2023](https://arxiv.org/abs/2301.11093)."
+    "The cosine schedule, noisier for larger pictures ([Hoogeboom et al. 2023](https://arxiv.org/abs/2301.11093))."
     kept = cosine(steps)
     return kept / (kept + (size / 16) ** 2 * (1 - kept))
 

@@ -238,7 +238,8 @@ converged = Study('converged', 'twenty-five claims on GANs that draw faces', pla
         (4e-4, (dict(CLIPPED, ratio='1:5'),)),
         (1e-3, (dict(norm='none'), SPECTRAL, VAES, ACGANS, *(dict(ACGANS, weight=w) for w in (1., .0016)), CGANS,
                 dict(ACGANS, ratio='1:3'), dict(ACGANS, g_rate=3.), dict(CLIPPED, ratio='5:1'),
-                dict(PENALISED, ratio='5:1'), dict(PENALISED, ratio='5:1', length='long'), dict(noise='0..1'), dict(noise='-1..1'),
+                *(dict(PENALISED, ratio='5:1', length=length) for length in ('usual', 'long')), dict(noise='0..1'),
+                dict(noise='-1..1'),
                 dict(images='0..1', noise='0..1'), dict(ratio='1:3'), dict(bs=64), dict(width=32))),
         (2.5e-3, (ORIGINAL, dict(length='long'), dict(first='g'), PLAIN, DRAGAN, dict(images='0..1'), PENALISED,
                   dict(PENALISED, ratio='1:3'), dict(ACGANS, ratio='5:1'))),
@@ -252,7 +253,8 @@ converged = Study('converged', 'twenty-five claims on GANs that draw faces', pla
                _against('fid', dict(bs=64), ORIGINAL, .15, relative=True)),
               'batches of thousands'),
         Claim(2, 'R0', 'training much longer (100k+ iterations) lowers diversity',
-              tuple(_against(metric, dict(length='long'), ORIGINAL, .05, more=False) for metric in ('covered', 'diverse')),
+              tuple(_against(metric, dict(length='long'), ORIGINAL, .05, more=False)
+                    for metric in ('covered', 'diverse')),
               'the report\'s own 100,000 iterations, in which D can learn its pictures by heart'),
         Claim(3, 'R0', 'adversarial:attribute weight 1:1 ruins realism; 25:1 fixes it',
               tuple(_against(metric, dict(ACGANS, weight=a), dict(ACGANS, weight=b), least, relative=metric == 'fid')
@@ -290,7 +292,8 @@ converged = Study('converged', 'twenty-five claims on GANs that draw faces', pla
                     for metric, least in (('setback', .2), ('unsteadiness', .1), ('bad', .05))),
               'a game that goes on for R1\'s tens of thousands of iterations'),
         Claim(13, 'R1', 'a too large network makes GAN training fail',
-              (_against('bad', dict(width=32), ORIGINAL, .05), _against('fid', dict(width=32), ORIGINAL, .15, relative=True)),
+              (_against('bad', dict(width=32), ORIGINAL, .05),
+               _against('fid', dict(width=32), ORIGINAL, .15, relative=True)),
               'nets as wide as the report\'s, at equal iterations instead of equal time'),
         Claim(14, 'R1', 'GAN samples are sharper than VAE samples',
               tuple(c for game in (ORIGINAL, SPECTRAL) for c in

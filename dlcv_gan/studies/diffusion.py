@@ -192,5 +192,5 @@ diffusion_short = Study('diffusion_short', 'the same claims after a quarter of t
     [{**point, 'budget': 'short'} for point in (_DDPM, {**_DDPM, 'steps': 50}, {**_DDPM, 'guidance': 3.}, _GAN)],
     worst=diffusion.worst, setting='faces of 32x32, 1,250 iterations of the GAN',
     claims=tuple(Claim(claim.number, claim.report, claim.text, tuple(
-        Contrast(c.metric, {**c.a, 'budget': 'short'}, {**c.b, 'budget': 'short'}, c.least, c.more, c.within, c.relative)
+        Contrast(c.metric, *({**side, 'budget': 'short'} for side in (c.a, c.b)), c.least, c.more, c.within, c.relative)
         for c in claim.contrasts), claim.mind) for claim in diffusion.claims if claim.number < 39))

@@ -6,9 +6,9 @@ from torch import nn
 from dlcv_gan.models.acgan import ACGAN
 from dlcv_gan.models.vae import VAE
 from dlcv_gan.nets import PlaneDiscriminator, SpectralNorm
-from dlcv_gan.studies.converged import (ACGANS, BASE, CGANS, CLIP, CLIPPED, LENGTHS, ORIGINAL, PENALISED, PLAIN, SPECTRAL,
-                                        VAES, WORST, _against, build, converged, converged_rates, cost, play_converged,
-                                        samples_of, train)
+from dlcv_gan.studies.converged import (ACGANS, BASE, CGANS, CLIP, CLIPPED, LENGTHS, ORIGINAL, PENALISED, PLAIN,
+                                        SPECTRAL, VAES, WORST, _against, build, converged, converged_rates, cost,
+                                        play_converged, samples_of, train)
 
 
 @pytest.fixture(autouse=True)
