@@ -246,7 +246,7 @@ converged = Study('converged', 'twenty-five claims on GANs that draw faces', pla
         # R4's Adam, and others beside it
         (2e-4, tuple(dict(betas=betas) for betas in ('0.5 0.99', '0.5 0.999', '0.9 0.999'))),
         (1e-3, (dict(betas='0.5 0.99'),))) for game in games],
-    setting='faces of 32x32, 4,500 iterations of a DCGAN', small=False, worst=WORST,
+    setting='faces of 32x32, 4,500 iterations of a DCGAN (long: 18,000)', small=False, worst=WORST,
     claims=(
         Claim(1, 'R0', 'a too large batch makes images blurrier',
               (_against('edges', dict(bs=64), ORIGINAL, .1, more=False),
