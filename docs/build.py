@@ -212,9 +212,12 @@ def printed_systems(package: Path) -> dict:
     found = {}
     for p in sorted(package.rglob('*.py')):
         for n in ast.walk(ast.parse(p.read_text(encoding='utf-8'))):
-            if not isinstance(n, ast.Call) or getattr(n.func, 'id', '') != 'System' or len(n.args) < 3: continue
-            if all(isinstance(a, ast.Constant) for a in n.args[:3]):
-                found[n.args[0].value] = (n.args[2].value, '.'.join(p.relative_to(package).with_suffix('').parts))
+            if not isinstance(n, ast.Call) or getattr(n.func, 'id', '') not in ('System', 'replace'): continue
+            # System(name, short, title, ...), or another system with a new name and title
+            given = dict(zip(('name', 'short', 'title'), n.args)) | {k.arg: k.value for k in n.keywords}
+            name, title = (given.get(k) for k in ('name', 'title'))
+            if isinstance(name, ast.Constant) and isinstance(title, ast.Constant):
+                found[name.value] = (title.value, '.'.join(p.relative_to(package).with_suffix('').parts))
     return found
 
 

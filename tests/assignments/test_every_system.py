@@ -83,7 +83,9 @@ def test_the_notebook_of_a_system_is_executed_and_shows_pictures(name):
     homes = []
     for path in sorted((ROOT/'nbs'/'assignments').glob('*.ipynb')):
         cells = json.loads(path.read_text(encoding='utf-8'))['cells']
-        if any(re.search(rf"(?m)^\w+ = System\('{re.escape(name)}'", ''.join(c['source'])) for c in cells):
+        # a new one, or another with changes
+        defined = rf"(?m)^\w+ = (System\(|replace\(\w+, name=)'{re.escape(name)}'"
+        if any(re.search(defined, ''.join(c['source'])) for c in cells):
             homes.append(cells)
     assert len(homes) == 1, f'{name} is defined in {len(homes)} notebooks'
     shown = [kind for c in homes[0] for out in c.get('outputs', ())

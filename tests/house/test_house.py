@@ -31,6 +31,8 @@ INSIDE = {
     # an assignment that plays an earlier one's game by other rules imports that game instead of writing it twice
     'models.acgan': {'models.gan'}, 'models.wgan': {'models.gan'}, 'models.iclevr': {'models.gan', 'models.acgan'},
     'models.infogan': {'models.gan'},
+    # lesson 11's game with another network, which reads colours and shapes off the names of the 24 objects
+    'models.iclevr_diffusion': {'models.diffusion', 'worlds.scenes'},
     'models.tags': {'models.acgan', 'game.learner'}, # its hand-in's pictures are drawn from a learner as well
     # readers list what is on a disk, pictures decode it, loaders deal it; a foreign loader is dealt like ours
     'data.pictures': {'data.readers'}, 'data.loaders': {'data.pictures'}, 'data.foreign': {'data.loaders'},
