@@ -32,8 +32,7 @@ class ObjectAttention(nn.Module):
                 ):
         super().__init__()
         width = block.leave.out_channels
-        self.block, self.embedded = block, block.film.in_features
-        self.norm = nn.GroupNorm(math.gcd(8, width), width)
+        self.block, self.norm = block, nn.GroupNorm(math.gcd(8, width), width)
         self.query, self.leave = nn.Conv2d(width, width, 1), nn.Conv2d(width, width, 1)
         self.register_buffer('words', object_words(), persistent=False)
         self.object = nn.Linear(self.words.shape[1], 2 * width) # key and value
@@ -51,16 +50,21 @@ class ObjectAttention(nn.Module):
 
     def forward(self,
                 x: Tensor, # (n, i, h, w)
-                e: Tensor, # (n, embedded + 25), as `ObjectUNet.embed` makes it
+                e: Tensor, # (n, 4 * width + 25), as `ObjectUNet.embed` makes it
                ) -> Tensor: # (n, width, h, w)
         "What the block makes of it, plus what each place finds."
-        x = self.block(x, e[:, :self.embedded])
-        a, value = self.look(x, e[:, self.embedded:])
+        x = self.block(x, e)
+        a, value = self.look(x, e[:, -len(self.words):])
         return x + self.leave((a @ value).transpose(1, 2).unflatten(2, x.shape[2:]))
 
 
+class _Film(nn.Linear):
+    "A block's own, which sees the embedding and not the objects behind it."
+    def forward(self, e): return super().forward(e[:, :self.in_features])
+
+
 class ObjectUNet(UNet):
-    "The U-Net of lesson 11 for scenes: behind each block places look at the objects."
+    "The U-Net of lesson 11 for scenes: in all maps but the largest, places look at the objects."
     def __init__(self,
                  size: int = 64, # side of the pictures, a multiple of patch * 2 ** depth
                  width: int = 64, # channels at the largest side, even
@@ -68,7 +72,11 @@ class ObjectUNet(UNet):
                  patch: int = 1, # side of the squares of pixels that count as one place
                 ):
         super().__init__(size, len(OBJECTS), width, depth, patch)
-        self.down, self.up = (nn.ModuleList(map(ObjectAttention, blocks)) for blocks in (self.down, self.up))
+        for block in (*self.down, self.middle, *self.up):
+            block.film = _Film(block.film.in_features, block.film.out_features)
+            for p in block.film.parameters(): nn.init.zeros_(p)
+        self.down, self.up = (nn.ModuleList([blocks[0], *map(ObjectAttention, blocks[1:])])
+                              for blocks in (self.down, self.up))
         self.middle = ObjectAttention(self.middle)
 
     def embed(self,
@@ -82,11 +90,11 @@ class ObjectUNet(UNet):
 
 # %% ../../nbs/assignments/12_iclevr_diffusion.ipynb #16591c4a
 def noisier_cosine(steps: int, # T
-                   size: int, # side of the pictures; at 16 it is the cosine schedule
+                   noisier: float = 2., # by how much stronger the noise is, beside the picture, than in `cosine`
                   ) -> Tensor: # (T + 1,) share of the variance that is still picture, from 1 down; float64
-    "The cosine schedule, noisier for larger pictures ([Hoogeboom et al. 2023](https://arxiv.org/abs/2301.11093))."
+    "The cosine schedule with more noise at every time ([Hoogeboom et al. 2023](https://arxiv.org/abs/2301.11093))."
     kept = cosine(steps)
-    return kept / (kept + (size / 16) ** 2 * (1 - kept))
+    return kept / (kept + noisier ** 2 * (1 - kept))
 
 
 @delegates(Diffusion)
@@ -94,10 +102,11 @@ def build_object_ddpm(size: int = 64, # side of the pictures
                       width: int = 64, # channels at that size
                       depth: int = 3, # how often the side is halved
                       patch: int = 1, # side of the squares of pixels that count as one place
+                      noisier: float = 2., # factor of `noisier_cosine`
                       **kwargs, # the other arguments of `Diffusion`
                      ) -> Diffusion: # conditional on the 24 objects
-    "DDPM for scenes: cross-attention to the objects, and a schedule with more noise for larger pictures."
-    return Diffusion(ObjectUNet(size, width, depth, patch), partial(noisier_cosine, size=size), **kwargs)
+    "DDPM for scenes: cross-attention to the objects, and a schedule with more noise."
+    return Diffusion(ObjectUNet(size, width, depth, patch), partial(noisier_cosine, noisier=noisier), **kwargs)
 
 
 object_ddpm = replace(ddpm, name='D.DDPM-objects', short='ddpm-objects', build=build_object_ddpm,
