@@ -178,13 +178,13 @@ def parts(scenes: str | Path, # i-CLEVR, or any folder in its layout
         full=dict(bs=64, rounds=50_000, lr=[1e-3], best_every=2000))
     ddpm = at_scale(scale=scale,
         smoke=dict(width=8, bs=16, rounds=4, ema=.9, set=['depth=1', 'sampling_steps=3']),
-        laptop=dict(width=32, bs=16, rounds=7000, lr=[2e-3], ema=.998, set=['depth=2', 'patch=2']),
+        laptop=dict(width=32, bs=16, rounds=6000, lr=[2e-3], ema=.998, set=['depth=2', 'patch=2']),
         full=dict(width=64, bs=64, rounds=100_000, lr=[4e-4], ema=.9995, set=['depth=3'], best_every=5000))
-    ddpm['set'] += ['guidance=2'] # the strength that lesson 12 chooses at laptop scale
+    ddpm['set'] += ['guidance=3'] # about the strength that lesson 12 chooses at laptop scale
     rates = dict(size=size, one_cycle=True, betas=[.9, .999], **common)
     flow, ddpm = flow | rates, ddpm | rates
     graded = dict(evaluator=str(evaluator)) if scale == 'full' else {}
-    if faces is None: return dict(ddpm=dict(system='ddpm', data=str(scenes), **ddpm, **graded))
+    if faces is None: return dict(ddpm=dict(system='ddpm-objects', data=str(scenes), **ddpm, **graded))
     return dict(cgan=dict(system='cgan-strong', data=str(scenes), size=size, betas=[0., .99], **cgan, **common),
                 cnf=dict(system='cnf', data=str(scenes), **flow, **graded),
                 cnf_faces=dict(system='cnf-faces', data=str(faces), attributes=list(ATTRIBUTES), **flow))
@@ -302,8 +302,9 @@ class Lab7(HandIn):
               ):
         "ValueError for a run with other labels."
         raise ValueError(f'--weights {self.weights}: {part} was conditioned on other labels than those of the '
-                         'course, or in another order; give runs of `cgan-strong` (or `cgan`), `cnf` or `ddpm` on '
-                         'scenes whose objects.json is the original, and of `cnf-faces` on the thirteen attributes')
+                         'course, or in another order; give runs of `cgan-strong` (or `cgan`), `cnf` or `ddpm-objects` '
+                         '(or `ddpm`) on scenes whose objects.json is the original, and of `cnf-faces` on the thirteen '
+                         'attributes')
 
     def read_scenes(self,
                     root: Path, # i-CLEVR, or any folder in its layout
